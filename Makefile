@@ -1,0 +1,52 @@
+# make study   an illustrated answer about the packaged agent, from nothing
+# make test    the whole test suite          make check   format, lint, types
+# make bench   every speed claim, measured   make clean   remove the environments
+#
+# VENV and PYTHON can be overridden: `make study VENV=/tmp/env PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV ?= .venv
+# The study runs in an environment without any extra, as a user has it; the tests need every extra.
+TEST_VENV ?= $(VENV)-test
+PYTEST_ARGS ?=
+OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: study test check bench clean
+.DELETE_ON_ERROR:
+
+study: $(VENV)/.installed
+	$(VENV)/bin/goalscope study maze --out "$(OUT)"
+
+test: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/ruff format --check src tests benchmarks
+	$(TEST_VENV)/bin/ruff check src tests benchmarks
+	$(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python
+
+bench: $(TEST_VENV)/.installed
+	@rm -f $(TEST_VENV)/.ratios; failed=""; \
+	for file in benchmarks/*.py; do \
+		echo "== $$file"; \
+		$(TEST_VENV)/bin/python "$$file" > $(TEST_VENV)/.bench || failed="$$failed $$file"; \
+		cat $(TEST_VENV)/.bench; \
+		grep '^RATIO ' $(TEST_VENV)/.bench >> $(TEST_VENV)/.ratios || failed="$$failed $$file(no-RATIO-line)"; \
+	done; \
+	echo "== all"; cat $(TEST_VENV)/.ratios; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+# A stamp per environment: made again when what is to be installed changed, otherwise nothing happens.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(TEST_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable ".[procgen,sb3,test,dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(TEST_VENV)

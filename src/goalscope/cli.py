@@ -1,0 +1,107 @@
+"""The commands. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+study_app = typer.Typer(no_args_is_help=True, help="Answer one question about a policy, with evidence and a report.")
+train_app = typer.Typer(no_args_is_help=True, help="Train a policy; going on where an earlier run stopped.")
+app.add_typer(study_app, name="study")
+app.add_typer(train_app, name="train")
+
+
+@app.callback()
+def goalscope() -> None:
+    """Finds out what a trained policy network pursues, and how."""
+
+
+@study_app.command("maze")
+def study_maze(
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
+    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
+    distribution: Annotated[Optional[str], typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
+    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
+    out: Annotated[Optional[str], typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
+    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+) -> None:
+    """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
+    from goalscope.evidence.finding import to_json
+    from goalscope.studies.maze_goal import Options, study
+
+    outcome = study(Options(policy, world, distribution, first_level, levels, seed, out, device), _progress)
+    if json:
+        print(to_json(outcome.findings))
+    else:
+        print(f"{outcome.headline}\n\nReport: {outcome.report}")
+
+
+@train_app.command("maze")
+def train_maze(
+    cheese_region: Annotated[Optional[int], typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the world, odd.")] = 13,
+    seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
+    steps: Annotated[int, typer.Option(help="Environment steps.")] = 5_000_000,
+    precision: Annotated[str, typer.Option(help="Of the network while training: 'float32' or 'bfloat16'.")] = "float32",
+    out: Annotated[Optional[str], typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """The recipe of the packaged mice: PPO on symbolic planes."""
+    from goalscope.training.maze import train_maze as train
+
+    folder = train(cheese_region, size, seed, steps, precision, out, device)
+    print(f"Policy: {folder}")
+
+
+@app.command("play")
+def play(
+    maze: Annotated[Path, typer.Argument(help="A file with the text of a maze.")],
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
+) -> None:
+    """Show a maze with the arrows of the policy and its chance of reaching the cheese."""
+    from goalscope.plots.terminal import show_field
+    from goalscope.rollout import vector_field
+
+    try:
+        text = maze.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{maze} is not a text file (byte {error.start} is not UTF-8)") from error
+    field = vector_field(policy, text)
+    row = field.maze
+    print(show_field(row.walls[0], row.mouse[0], row.cheese[0], field.squares, field.moves))
+    if row.cheese[0, 0] >= 0:
+        print(f"P(reach the cheese within {field.steps} steps) = {field.reach_start:.3f}")
+
+
+@app.command("policies")
+def policies() -> None:
+    """What is packaged."""
+    from goalscope.policies.checkpoint import packaged
+
+    for policy in packaged():
+        summary = next(line for line in policy.card.splitlines() if line and not line.startswith("#"))
+        print(f"{policy.name:24} {summary}")
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        sys.exit(2)
+    except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,211 @@
+"""A finding, one claim as a number with its interval, its control and its origin; and the file of findings.
+
+The file is Parquet with a fixed schema and nothing in it that changes between equal runs (no time, no host),
+so that equal findings are equal files, byte for byte.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from goalscope import __version__
+
+_ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
+_SLACK = 1e-9
+"""relative; the mean of equal numbers may leave their interval by a rounding"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim about one policy in one world, beside the control that would look the same if it were empty.
+
+    Raises:
+        ValueError: on construction, where a number is not finite, an interval does not hold its estimate, n
+            is below 1, an id or sha256 is malformed, or a text that must be there is empty.
+    """
+
+    id: str
+    """section, dot, what is measured: 'reach.size.13'; lower case, digits, underscores, at least one dot"""
+    question: str
+    """what the number answers, in words"""
+    estimate: float
+    low: float
+    """lower end of the 95% interval"""
+    high: float
+    n: int
+    """independent units (levels)"""
+    unit: str
+    """of the estimate: 'probability', 'nats per step', ..."""
+    control: float | None
+    """None where there is no control; `control_name` then says why"""
+    control_low: float | None
+    control_high: float | None
+    control_name: str
+    method: str
+    site: str
+    """the module that was read or edited; 'behaviour' where none was"""
+    policy: str
+    policy_sha256: str
+    """of the weights file; empty for a policy that has none"""
+    world: str
+    seed: int
+    code_version: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise ValueError(
+                f"finding id {self.id!r} must be lower-case words joined by dots, such as 'reach.size.13'"
+            )
+        for field in fields(self):
+            self._check_type(field.name, str(field.type))
+        for name in ("question", "unit", "control_name", "method", "site", "policy", "world", "code_version"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"finding {self.id}: {name} is empty; say it in words")
+        if self.n < 1:
+            raise ValueError(f"finding {self.id}: n is {self.n}; an estimate needs at least one unit")
+        if not _SHA256.fullmatch(self.policy_sha256):
+            raise ValueError(
+                f"finding {self.id}: policy_sha256 {self.policy_sha256[:80]!r} is not 64 hexadecimal digits"
+            )
+        _check_interval(self.id, "estimate", self.estimate, self.low, self.high)
+        if self.control is None:
+            if self.control_low is not None or self.control_high is not None:
+                raise ValueError(f"finding {self.id}: a control interval without a control")
+        else:
+            _check_interval(self.id, "control", self.control, self.control_low, self.control_high)
+
+    def _check_type(self, name: str, kind: str) -> None:
+        """Numbers become plain Python numbers (arrays' scalars are taken); anything else is refused."""
+        value: Any = getattr(self, name)
+        if kind.endswith("None") and getattr(self, name) is None:
+            return
+        try:
+            if kind == "str" and isinstance(value, str):
+                return
+            if kind == "int" and not isinstance(value, bool | str) and int(value) == value:
+                return object.__setattr__(self, name, int(value))
+            if kind.startswith("float") and not isinstance(value, bool | str) and math.isfinite(value):
+                return object.__setattr__(self, name, float(value))
+        except (TypeError, ValueError, OverflowError):
+            pass
+        wanted = {"str": "a text", "int": "a whole number"}.get(kind, "a finite number")
+        raise ValueError(f"finding {self.id}: {name} must be {wanted}, got {value!r}")
+
+
+def _check_interval(
+    identifier: str, name: str, estimate: float, low: float | None, high: float | None
+) -> None:
+    slack = _SLACK * max(1.0, abs(estimate))
+    if (low is not None and low > estimate + slack) or (high is not None and high < estimate - slack):
+        raise ValueError(
+            f"finding {identifier}: the {name} {estimate} lies outside of its interval [{low}, {high}]"
+        )
+
+
+_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "float | None": pa.float64()}
+SCHEMA = pa.schema(
+    [
+        pa.field(field.name, _ARROW[str(field.type)], nullable=str(field.type).endswith("None"))
+        for field in fields(Finding)
+    ]
+)
+
+
+def to_table(findings: Iterable[Finding]) -> pa.Table:
+    """The findings as an Arrow table with `SCHEMA`, one row each in their order.
+
+    Raises:
+        ValueError: two findings have the same id, policy and world.
+    """
+    rows = [asdict(finding) for finding in findings]
+    seen = set()
+    for row in rows:
+        key = (row["id"], row["policy"], row["world"])
+        if key in seen:
+            raise ValueError(f"two findings are called {key[0]!r} for policy {key[1]!r} in world {key[2]!r}")
+        seen.add(key)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def to_json(findings: Iterable[Finding]) -> str:
+    """The findings as a JSON list of objects, for `--json`; numbers keep every digit."""
+    return json.dumps(
+        [asdict(finding) for finding in findings], indent=2, ensure_ascii=False, allow_nan=False
+    )
+
+
+def write_findings(path: str | os.PathLike[str], findings: Sequence[Finding]) -> None:
+    """Writes a Parquet file, whole or not at all; equal findings give equal bytes.
+
+    Raises:
+        ValueError: two findings have the same id, policy and world.
+        OSError: the place cannot be written, or the disk is full; an older file then still stands.
+    """
+    path = Path(path)
+    buffer = BytesIO()
+    pq.write_table(to_table(findings), buffer, compression="zstd", version="2.6")
+    handle, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(buffer.getvalue())
+        os.chmod(staging, 0o644)
+        os.replace(staging, path)
+    except BaseException:
+        os.unlink(staging)
+        raise
+
+
+def read_findings(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
+    """Reads what `write_findings` wrote, every finding checked again.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, is no Parquet file, lacks a column or holds what no finding can be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; findings.parquet is in the run folder of a finished study")
+    try:
+        table = pq.read_table(path.open("rb"))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is not a readable Parquet file ({reason}); run the study again") from error
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"
+        )
+    try:
+        return tuple(Finding(**row) for row in table.select(SCHEMA.names).to_pylist())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version and the first 12 digits of a sha256 over its source files: '0.1.0+3f2a...'.
+
+    Any edit of the code changes it; it needs no git: a wheel and a checkout of the same files have the same.
+    """
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py"), key=lambda file: file.relative_to(package).as_posix()):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return f"{__version__}+{digest.hexdigest()[:12]}"

@@ -1,0 +1,370 @@
+"""Files to modules and back: `load`, `save`, and what is packaged.
+
+Our own checkpoints are a folder: `model.safetensors` (weights, with a copy of the config in its metadata, so
+that the file also stands alone), `config.json` (architecture, world, training) and `README.md` (the model
+card). Foreign files are what `torch.save` wrote of an IMPALA network. Nothing is ever unpickled into code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from goalscope.policies.weights import check_numbers, read_tensors
+
+PACKAGED = Path(__file__).parent / "packaged"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+METADATA_KEY = "goalscope"
+LARGEST_ARGUMENT = 4096
+"""of an integer in a config's architecture: a bound on what a damaged file can make us build"""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that was loaded, with what a finding must say about it."""
+
+    module: nn.Module
+    """in evaluation mode; `module(module.encode(observations))` gives a PolicyOutput"""
+    name: str
+    """the packaged name, or the name of the folder or file without its suffix"""
+    sha256: str
+    """of the weights file, 64 hexadecimal digits"""
+    config: dict[str, Any]
+    """`architecture` (name and arguments), and where known `world` and `training`"""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """One policy that comes with the package."""
+
+    name: str
+    card: str
+    """the model card, Markdown"""
+    config: dict[str, Any]
+    """as in `Policy`"""
+    folder: Path
+
+
+def _compact() -> Callable[..., nn.Module]:
+    from goalscope.policies.compact import Compact
+
+    return Compact
+
+
+def _impala() -> Callable[..., nn.Module]:
+    from goalscope.policies.impala import Impala
+
+    return Impala
+
+
+ARCHITECTURES = {"compact": _compact, "impala": _impala}
+"""The name in a config, and what imports the module's class (only when asked for)."""
+
+
+def packaged() -> list[Packaged]:
+    """Every policy that comes with the package, by name."""
+    if not PACKAGED.is_dir():
+        return []
+    folders = sorted(folder for folder in PACKAGED.iterdir() if (folder / WEIGHTS).is_file())
+    return [
+        Packaged(
+            folder.name,
+            _read(folder / CARD).decode("utf-8"),
+            _parse_config(_read(folder / CONFIG), folder / CONFIG),
+            folder,
+        )
+        for folder in folders
+    ]
+
+
+def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Policy:
+    """Loads a policy; the state of torch's random numbers stays as it was.
+
+    Args:
+        name_or_path: the name of a packaged policy; or a folder that `save` wrote; or a `.safetensors` file
+            (its config in its metadata, or in a `config.json` beside it); or a file of `torch.save` with the
+            state dict of an IMPALA network, plain or under "state_dict" or "model_state_dict". A packaged
+            name goes before a folder of that name in the working directory: write `./NAME` for the folder.
+        device: where the module goes.
+
+    Raises:
+        KeyError: no packaged policy has this name.
+        FileNotFoundError: no such path, or a folder without its weights or config.
+        ValueError: a file that cannot be read, is truncated or damaged, or is a pickle that would run code; a
+            config that is broken or names an unknown architecture; layers that differ from the architecture's
+            (the message names the layer and both shapes); a device that is not there.
+    """
+    path = _locate(name_or_path)
+    weights = path / WEIGHTS if path.is_dir() else path
+    data = _read(weights)
+    tensors, metadata = read_tensors(data, weights)
+    check_numbers(tensors, weights)
+    if metadata is None:
+        module, config = _foreign(tensors, weights)
+    else:
+        config, source = _config_of(path, metadata)
+        module = _build(config["architecture"], source, tensors, weights)
+        module.load_state_dict(tensors)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return Policy(_placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
+
+
+def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device = "cpu") -> Policy:
+    """The network of a config's architecture with fresh weights, the control of what training did.
+
+    Args:
+        config: as in `Policy`.
+        seed: of the weights; the state of torch's random numbers stays as it was.
+        device: where the module goes.
+
+    Returns:
+        A policy named "untrained"; its sha256 is that of the weights as safetensors, without a config.
+
+    Raises:
+        ValueError: the config names no known architecture or the device is not there.
+    """
+    checked = _parse_config(json.dumps(config).encode(), Path("config"))
+    constructor, arguments = _arguments(checked["architecture"], Path("config"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = constructor(**arguments)
+    data = safetensors.torch.save(_contiguous(module))
+    own = {"architecture": checked["architecture"], "training": {"steps": 0, "seed": seed}}
+    return Policy(_placed(module, device), "untrained", hashlib.sha256(data).hexdigest(), own)
+
+
+def _placed(module: nn.Module, device: str | torch.device) -> nn.Module:
+    """In evaluation mode, on the device."""
+    try:
+        return module.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used ({first_line}); 'cpu' always can") from error
+
+
+def _contiguous(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def save(
+    path: str | os.PathLike[str], module: nn.Module, config: Mapping[str, Any], card: str | None = None
+) -> str:
+    """Writes a policy so that `load` reads it back; nobody ever sees a half-written file.
+
+    Args:
+        path: a folder, which gets `model.safetensors`, `config.json` and `README.md`; or a path ending in
+            `.safetensors`, which becomes one file with the config in its metadata. Older files are replaced.
+        module: of one of `ARCHITECTURES`.
+        config: must hold `architecture`, {"name": ..., argument: value, ...}; whatever JSON takes may follow.
+        card: the model card, Markdown; a folder needs one.
+
+    Returns:
+        The sha256 of the weights file.
+
+    Raises:
+        ValueError: a config that JSON does not take or that does not describe the module, weights that are
+            not finite, or a folder without a card.
+        OSError: the place cannot be written, or the disk is full; what stood there before still does.
+    """
+    path = Path(path)
+    try:
+        text = json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the config of {path} must be plain JSON: {error}") from error
+    checked = _parse_config(text.encode(), Path("config"))
+    tensors = _contiguous(module)
+    _build(checked["architecture"], Path("config"), tensors, path)
+    check_numbers(tensors, path)
+    data = safetensors.torch.save(tensors, metadata={METADATA_KEY: json.dumps(checked, sort_keys=True)})
+    if path.suffix == ".safetensors":
+        files = {path.name: data}
+    else:
+        if card is None:
+            raise ValueError(f"{path} is a folder and needs a model card: pass card='# NAME ...' (Markdown)")
+        # The weights last: while they stand, the config beside them is at most newer, never missing.
+        files = {CARD: card.encode(), CONFIG: text.encode(), WEIGHTS: data}
+    _write(path if path.suffix != ".safetensors" else path.parent, files)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Each file whole or not at all; a new folder appears with all of its files at once."""
+    fresh = not folder.exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent if fresh else folder))
+    try:
+        for name, data in files.items():
+            (staging / name).write_bytes(data)
+        if fresh:
+            staging.chmod(0o755)
+            staging.rename(folder)
+        else:
+            for name in files:
+                os.replace(staging / name, folder / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _locate(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder or file that is meant."""
+    text = os.fspath(name_or_path)
+    names = [policy.name for policy in packaged()] if os.sep not in text else []
+    if text in names:
+        return PACKAGED / text
+    path = Path(text)
+    try:
+        found = bool(text) and path.exists()
+    except (OSError, ValueError) as error:  # a name too long for the system, or with a zero byte in it
+        raise ValueError(f"{text[:80]!r} cannot be a path: {error}") from error
+    if found:
+        return path
+    if os.sep in text or path.suffix:
+        parent = path.parent
+        beside = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
+        hint = _near(path.name, beside)
+        raise FileNotFoundError(f"no file or folder {text}{hint or '; give the path of a checkpoint'}")
+    raise KeyError(
+        f"no packaged policy is called {text!r}{_near(text, names)}; packaged are "
+        f"{', '.join(names) or 'none'}; a checkpoint of your own is given by its path"
+    )
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """'; did you mean A or B?', or nothing."""
+    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path.parent} has no {path.name}; a checkpoint folder holds {WEIGHTS} and {CONFIG}"
+        ) from error
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}); check its kind and permissions"
+        ) from error
+
+
+def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The IMPALA network of a state dict that somebody else wrote, and the config it would have had."""
+    from goalscope.policies.impala import from_state_dict
+
+    try:
+        module = from_state_dict(tensors)
+    except ValueError as error:
+        raise ValueError(f"{path}, read as an IMPALA network: {error}") from error
+    channels = [tensors[f"embedder.block{block}.conv.bias"].numel() for block in (1, 2, 3)]
+    actions, hidden = tensors["fc_policy.weight"].shape
+    architecture = {"name": "impala", "channels": channels, "hidden": hidden, "actions": actions}
+    return module, {"architecture": architecture}
+
+
+def _config_of(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
+    """The config of a folder, or of a lone safetensors file, and where it stands."""
+    if path.is_file() and METADATA_KEY in metadata:
+        return _parse_config(metadata[METADATA_KEY].encode(), path), path
+    source = (path if path.is_dir() else path.parent) / CONFIG
+    if path.is_file() and not source.exists():
+        raise FileNotFoundError(
+            f"{path} has no config in its metadata, and no {CONFIG} is beside it; write one that holds "
+            '"architecture": {"name": ..., ...}'
+        )
+    return _parse_config(_read(source), source), source
+
+
+def _parse_config(data: bytes, path: Path) -> dict[str, Any]:
+    """A config whose `architecture` has a known name and plausible arguments."""
+    try:
+        config = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    architecture = config.get("architecture") if isinstance(config, dict) else None
+    if not isinstance(architecture, dict) or not isinstance(architecture.get("name"), str):
+        raise ValueError(
+            f'{path} must be an object that holds "architecture": {{"name": ..., ...}}; '
+            f"the names are {', '.join(ARCHITECTURES)}"
+        )
+    name = architecture["name"]
+    if name not in ARCHITECTURES:
+        near = _near(name, ARCHITECTURES)
+        raise ValueError(f"{path}: no architecture {name[:80]!r}{near}; there are {', '.join(ARCHITECTURES)}")
+    return config
+
+
+def _build(
+    architecture: Mapping[str, Any], config: Path, tensors: Mapping[str, Tensor], weights: Path
+) -> nn.Module:
+    """The module of a config, once its layers are known to be those of the file.
+
+    They are compared without allocating anything, so that a damaged config cannot ask for all of the memory.
+    """
+    name = architecture["name"]
+    constructor, arguments = _arguments(architecture, config)
+    try:
+        with torch.device("meta"):
+            check_layers(constructor(**arguments).state_dict(), tensors, name, weights)
+        # Initial weights are drawn and then overwritten; the caller's random numbers must not notice.
+        with torch.random.fork_rng(devices=[]):
+            return constructor(**arguments)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{config}: architecture {name} with {arguments}: {error}") from error
+
+
+def _arguments(
+    architecture: Mapping[str, Any], config: Path
+) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    """What builds an architecture, and its arguments, checked."""
+    name = architecture["name"]
+    constructor = ARCHITECTURES[name]()
+    arguments = {argument: value for argument, value in architecture.items() if argument != "name"}
+    known = list(inspect.signature(constructor).parameters)
+    for argument, value in arguments.items():
+        if argument not in known:
+            raise ValueError(
+                f"{config}: architecture {name} has no argument {argument[:80]!r}{_near(argument, known)}; "
+                f"it takes {', '.join(known) or 'none'}"
+            )
+        numbers = value if isinstance(value, list) else [value]
+        if not all(type(number) is int and 1 <= number <= LARGEST_ARGUMENT for number in numbers):
+            raise ValueError(
+                f"{config}: architecture argument {argument} is {str(value)[:80]}; it must be a whole number "
+                f"from 1 to {LARGEST_ARGUMENT}, or a list of such"
+            )
+    return constructor, arguments
+
+
+def check_layers(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], architecture: str, path: Path
+) -> None:
+    """Raises ValueError on the first layer that is missing, of another shape, or unexpected."""
+    unexpected = [name for name in found if name not in expected]
+    for name, layer in expected.items():
+        shape = list(layer.shape)
+        if name not in found:
+            raise ValueError(
+                f"{path} lacks layer {name} {shape} of architecture {architecture}{_near(name, unexpected)}"
+            )
+        if list(found[name].shape) != shape:
+            raise ValueError(
+                f"{path}: layer {name} has shape {list(found[name].shape)}, architecture {architecture} "
+                f"needs {shape}; change the arguments in the config, or take the file that belongs to it"
+            )
+    for name in unexpected:
+        near = _near(name, expected)
+        raise ValueError(f"{path}: architecture {architecture} has no layer {name[:80]!r}{near}")

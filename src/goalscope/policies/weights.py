@@ -1,0 +1,128 @@
+"""A weights file to tensors by layer name, without trusting it.
+
+Read are safetensors and what `torch.save` writes (a zip archive, torch 1.6 or newer), the latter with
+`weights_only=True`. Nothing that could run code is ever unpickled, and whatever the bytes are, the only error
+is a ValueError that names the file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
+    """Tensors by layer name, on the CPU; the format is told by the content, not by the suffix.
+
+    Args:
+        data: the whole file.
+        path: where it came from, for messages.
+
+    Returns:
+        The tensors, and the file's metadata; None for a file of torch.save, which has none.
+
+    Raises:
+        ValueError: the bytes are damaged, truncated, of another kind, or a pickle of more than tensors.
+    """
+    if data[:2] == b"PK" and b"policy.optimizer.pth" in data:
+        raise ValueError(
+            f"{path} is a model of Stable-Baselines3: load it with goalscope.policies.sb3.load_sb3(path, "
+            "world), which needs the extra sb3"
+        )
+    if data[:2] == b"PK":
+        return _state_dict(_load_torch(data, path), path), None
+    if data[:1] == b"\x80" and data[8:9] != b"{":
+        raise ValueError(
+            f"{path} is a bare pickle, which may run code, and is not opened; in a program that you trust "
+            "write its state dict with torch.save(module.state_dict(), path), torch 1.6 or newer"
+        )
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (
+        safetensors.SafetensorError,
+        AssertionError,
+        AttributeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(
+            f"{path} ({len(data)} bytes) is truncated, damaged or no checkpoint: neither safetensors nor a "
+            f"file of torch.save ({str(error) or type(error).__name__}); copy or download it again"
+        ) from error
+    return tensors, header.get("__metadata__") or {}
+
+
+def _load_torch(data: bytes, path: Path) -> Any:
+    """What torch.save wrote, tensors and plain containers only."""
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        detail = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0]
+        raise ValueError(
+            f"{path} holds more than tensors or is damaged, and was not opened, since it could run code "
+            f"({detail}); where you trust it, write its state dict: torch.save(module.state_dict(), path)"
+        ) from error
+    except Exception as error:  # damaged bytes make torch's reader raise almost any type
+        detail = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} ({len(data)} bytes) is a truncated or damaged file of torch.save ({detail}); copy or "
+            "download it again"
+        ) from error
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by layer name, from a state dict or a dict that holds one."""
+    if isinstance(content, Mapping):
+        for key in ("state_dict", "model_state_dict"):
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+    if not isinstance(content, Mapping) or not content:
+        kind = type(content).__name__
+        raise ValueError(
+            f"{path} holds no state dict but {kind}; write torch.save(module.state_dict(), path)"
+        )
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor) or not _is_dense(tensor):
+            raise ValueError(
+                f"{path}: the entry {str(name)[:80]!r} is {type(tensor).__name__}, not a dense tensor; "
+                "what is read is a state dict, or a dict with one under 'state_dict' or 'model_state_dict'"
+            )
+    return dict(content)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether every number stands in the file: few bytes, repeated, can claim to be terabytes."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raises ValueError where a layer holds anything but finite floating-point numbers."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            raise ValueError(
+                f"{path}: layer {name} holds {tensor.dtype}, not floating-point numbers; save it as float32"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(
+                f"{path}: layer {name} holds numbers that are not finite: the training diverged or the file "
+                "is damaged; take an earlier checkpoint"
+            )

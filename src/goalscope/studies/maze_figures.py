@@ -1,0 +1,160 @@
+"""The pictures of the maze study: from measurements and findings to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.decision import DecisionRegression
+from goalscope.plots.board import Board, difference, panel_grid
+from goalscope.plots.charts import Bars, Line, bars, curves, forest, heat
+from goalscope.plots.figure import Figure
+from goalscope.rollout import Fields, VectorField, average_facings
+from goalscope.studies.maze_measure import Measured, reach_cheese
+from goalscope.worlds.maze_paths import decision_square, maze_size, shortest_path, top_right
+
+Placed = tuple[str, str, Figure]
+"""(file name, section, figure)"""
+
+
+def chosen_levels(found: Measured) -> list[tuple[int, str]]:
+    """Three levels of the largest size with a decision square, chosen by rule: least, median and greatest P(cheese)."""
+    maze = found.base.maze
+    has = decision_square(maze)[:, 0] >= 0
+    for size in sorted(np.unique(maze_size(maze)), reverse=True):
+        levels = np.flatnonzero(has & (maze_size(maze) == size))
+        if len(levels) >= 3:
+            order = levels[np.argsort(reach_cheese(found)[levels], kind="stable")]
+            return [(int(order[0]), "least"), (int(order[len(order) // 2]), "median"), (int(order[-1]), "greatest")]
+    return [(int(level), "shown") for level in np.flatnonzero(has)[:3]]
+
+
+def board(field: VectorField, caption: str) -> Board:
+    """A vector field as a board: arrows, value, paths, decision square."""
+    maze = field.maze
+    walls, mouse, cheese = maze.walls[0], maze.mouse[0], maze.cheese[0]
+    paths = {"way to the top-right corner": shortest_path(walls, mouse, top_right(maze)[0])}
+    if cheese[0] >= 0:
+        paths["way to the cheese"] = shortest_path(walls, mouse, cheese)
+    return Board(
+        walls, mouse, cheese, field.squares, field.moves, value=field.value, heat_label="value head", paths=paths,
+        decision_square=decision_square(maze)[0], caption=caption,
+    )  # fmt: skip
+
+
+def field_figures(found: Measured, moved: Fields, levels: Sequence[tuple[int, str]]) -> Iterator[Placed]:
+    """Section 2: the chosen mazes as they are, with the cheese moved to the top-left corner, without it, and what it changes.
+
+    Args:
+        found: the policy.
+        moved: its fields on the chosen mazes with the cheese moved.
+        levels: (index of the level, how it was chosen).
+    """
+    for i, (level, rule) in enumerate(levels):
+        shown = [average_facings(f, at, found.steps) for f, at in ((found.base, level), (moved, i), (found.bare, level))]
+        captions = (
+            f"as generated: reaches the cheese {shown[0].reach_start:.0%}",
+            f"cheese moved: reaches it {shown[1].reach_start:.0%}",
+            "cheese removed",
+        )
+        boards = [board(f, caption) for f, caption in zip(shown, captions, strict=True)]
+        boards.append(difference(boards[2], boards[0], caption="what the cheese changes (1st minus 3rd)"))
+        title = f"Vector fields of {found.name}, maze with the {rule} P(cheese)"
+        caption = (
+            "Arrows: expected move on each square; colour: the value head. The ring is the decision square, where the way "
+            "to the cheese leaves the way to the corner."
+        )
+        svg = panel_grid(boards, columns=2, title=title)
+        yield f"field-{rule}", "field", Figure(svg, title, caption, _alt(svg))
+
+
+def _alt(svg: str) -> str:
+    start = svg.find("<desc")
+    return svg[svg.find(">", start) + 1 : svg.find("</desc>", start)] if start >= 0 else ""
+
+
+def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]:
+    """Section 1: the two pulls of every policy, reach by size, by quadrant and by corner."""
+    policies = list(dict.fromkeys(f.policy for f in findings))
+    table = {(f.policy, f.id): f for f in findings}
+    title = "What pulls the mouse: cheese or corner?"
+    shown = {"cheese_pull": "the cheese's pull", "corner_instead": "the top-right corner first, cheese in another corner"}
+    rows = [(words, table[p, f"reach.{name}"]) for name, words in shown.items() for p in policies]
+    svg = _forest([f.policy for _, f in rows], [f for _, f in rows], title, groups=[g for g, _ in rows], percent=True)
+    caption = (
+        "Above: how much the cheese's presence raises the chance of reaching its square. Below: with the cheese in the "
+        "top-left or bottom-right corner of the largest mazes, the chance of coming to the top-right corner before it."
+    )
+    yield "pulls", "headline", Figure(svg, title, caption, _alt(svg))
+    sizes = sorted({int(f.id.rsplit(".", 1)[1]) for f in findings if f.id.startswith("reach.size.")})
+    lines = []
+    for policy in policies:
+        here = [table[policy, f"reach.size.{s}"] for s in sizes]
+        lines.append(Line(policy, sizes, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high"))))
+    title = "Reaching the cheese, by maze size"
+    svg = curves(lines, title=title, x_label="maze size (squares)", percent=True, x_ticks=sizes, y_limits=(0, 1))
+    yield "reach-size", "reach", Figure(svg, title, "Cheese anywhere; bands are 95% intervals over levels.", _alt(svg))
+    for key, title, caption in (
+        ("quadrant", "Reaching the cheese, by the quadrant it lies in", "The mouse starts in the bottom-left."),
+        ("corner", "Reaching the cheese in a corner of the largest mazes", "Same mazes, cheese placed by hand."),
+    ):
+        names = [f.id for f in findings if f.policy == subject and f.id.startswith(f"reach.{key}.")]
+        series = []
+        for policy in policies:
+            here = [table[policy, name] for name in names]
+            series.append(Bars(policy, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high"))))
+        labels = [name.rsplit(".", 1)[1].replace("_", "-") for name in names]
+        svg = bars(labels, series, title=title, percent=True)
+        yield f"reach-{key}", "reach", Figure(svg, title, caption, _alt(svg))
+    title = "At the fork: cheese before corner, corner before cheese"
+    rows = [table[p, f"decision.{name}_first"] for name in ("cheese", "corner") for p in policies]
+    groups = [f"{f.id.split('.')[1].split('_')[0]} first" for f in rows]
+    svg = _forest([f.policy for f in rows], rows, title, groups=groups, percent=True)
+    yield "fork", "decision", Figure(svg, title, "Exact, from the decision square.", _alt(svg))
+
+
+def decision_figures(fit: DecisionRegression, findings: Sequence[Finding]) -> Iterator[Placed]:
+    """Section 3: coefficients with their collinearity."""
+    here = [f for f in findings if f.id.startswith("decision.coef.")]
+    labels = [
+        f"{name.replace('_', ' ')} (VIF {vif:.0f}, sign {stable:.0%})"
+        for name, vif, stable in zip(fit.names, fit.vif, fit.sign_stability, strict=True)
+    ]
+    title = "What decides P(cheese): standardised coefficients"
+    svg = _forest(labels, here, title, reference=0)
+    caption = (
+        "Each coefficient beside the other nine (with its control, the feature alone, below it). VIF: how far the others "
+        "inflate its variance. Sign: share of the subsets of the others beside which it keeps its sign."
+    )
+    yield "decision-coefficients", "decision", Figure(svg, title, caption, _alt(svg))
+    title = "How the features hang together (correlations)"
+    short = [name.replace("_", " ") for name in fit.names]
+    svg = heat(fit.correlation, short, [str(i + 1) for i in range(len(short))], title=title, value_range=(-1, 1))
+    yield "decision-correlations", "decision", Figure(svg, title, "Columns are numbered as the rows.", _alt(svg))
+
+
+def explanation_figures(findings: Sequence[Finding]) -> Iterator[Placed]:
+    """Sections 4 and 5: hand-written algorithms by mazes, value-policy agreement by policy."""
+    title = "Which algorithm? Held-out log-likelihood per step"
+    here = [f for f in findings if f.id.startswith("algorithm.")]
+    scopes = [f.id.split(".")[1] for f in here]
+    labels = [f.question.split("'")[1] for f in here]
+    if here:
+        svg = _forest(labels, here, title, groups=[f"{scope} mazes" for scope in scopes])
+        yield "algorithms", "algorithm", Figure(svg, title, "Higher is better; the control is uniform moves.", _alt(svg))
+    title = "Does the policy follow its own value?"
+    here = [f for f in findings if f.id.startswith("value.agreement.")]
+    groups = [f"{f.id.rsplit('.', 1)[1]} squares" for f in here]
+    order = sorted(range(len(here)), key=lambda i: groups[i])
+    svg = _forest([here[i].policy for i in order], [here[i] for i in order], title, groups=[groups[i] for i in order], percent=True)
+    yield "value-agreement", "value", Figure(svg, title, "Control: values shuffled within each level.", _alt(svg))
+
+
+def _forest(labels: Sequence[str], rows: Sequence[Finding], title: str, **options) -> str:
+    columns = {k: [np.nan if getattr(f, k) is None else getattr(f, k) for f in rows] for k in (
+        "estimate", "low", "high", "n", "control", "control_low", "control_high")}  # fmt: skip
+    return forest(labels, **columns, control_name=" / ".join(dict.fromkeys(f.control_name for f in rows)), title=title, **options)
+
+

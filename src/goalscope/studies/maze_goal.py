@@ -1,0 +1,207 @@
+"""What does a maze policy pursue: the cheese, the top-right corner, both, or nothing? Reads top to bottom.
+
+The policy, the untrained network of its shape and the packaged agents of its size are measured on the same levels
+(slow, stored, resumed after a kill); from these come findings, figures and words (quick, made anew each time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.run_folder import RunFolder
+from goalscope.plots.figure import Figure, write_figures
+from goalscope.policies.checkpoint import Policy, load, packaged, untrained
+from goalscope.report.html import write_report
+from goalscope.rollout import fields
+from goalscope.studies import maze_figures, maze_words
+from goalscope.studies.maze_findings import (
+    LEAST_MAZES,
+    About,
+    agreement_findings,
+    algorithm_findings,
+    behaviour_findings,
+    decision_findings,
+    regress,
+    small,
+    uniform,
+    which_algorithm,
+)
+from goalscope.studies.maze_measure import Levels, Measured, measure, restore, study_levels
+from goalscope.worlds.contract import take
+from goalscope.worlds.maze import Maze, place_cheese
+from goalscope.worlds.maze_paths import corner
+
+DEFAULT_POLICY = "mouse-topright"
+AGENTS = ("mouse-corner", "mouse-topright", "mouse-topright-2", "mouse-anywhere")
+"""the packaged agents that a policy is compared with, where they fit its world"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; the command line's defaults."""
+
+    policy: str | Policy = DEFAULT_POLICY
+    """name, path, or one that is loaded or made by hand"""
+    world: str = "maze"
+    distribution: str | None = None
+    """Procgen's: 'easy' or 'hard'; None is easy"""
+    first_level: int = 0
+    levels: int = 500
+    seed: int = 0
+    """of bootstrap, splits and sampled walks"""
+    out: str | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished study."""
+
+    folder: Path
+    headline: str
+    findings: list[Finding]
+
+    @property
+    def report(self) -> Path:
+        """The report's path."""
+        return self.folder / "report.html"
+
+
+def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Runs the study and writes its run folder.
+
+    Args:
+        options: what to study.
+        say: called with one line at each step, for progress.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: the policy cannot be loaded or does not take this world's observations,
+            or an option is out of range.
+        FileExistsError: the output folder exists.
+    """
+    if options.levels < 1:
+        raise ValueError(f"--levels must be at least 1, got {options.levels}")
+    if options.first_level < 0 or options.seed < 0:
+        raise ValueError(f"--first-level and --seed must not be negative, got {options.first_level} and {options.seed}")
+    policy = load(options.policy, options.device) if isinstance(options.policy, str) else options.policy
+    world = _world(options, policy)
+    policies = _compared(policy, world, options)
+    about = About(_world_words(options, world), options.seed, code_version())
+    provenance = _provenance(options, policies, about)
+    out = Path(options.out or f"runs/maze-{policy.name}")
+    with RunFolder.create(out, provenance) as run:
+        levels = study_levels(world, options.first_level, options.levels)
+        found: dict[str, Measured] = {}
+        for each in policies:
+            say(f"{each.name}: moves on every square of {len(levels.state)} mazes")
+            # What the policy was trained on is compared on the same levels with the untrained network alone.
+            own = each.name in (policy.name, "untrained")
+            region = _region(policy) if own else "unknown"
+            arrays = run.stage(f"measure-{each.name}", lambda e=each, r=region: measure(e.module, levels, r))
+            found[each.name] = restore(each.name, each.sha256, arrays, levels)
+        say("findings")
+        headline, sections, findings, figures = _conclude(policy, found, levels, about)
+        write_findings(run.path / "findings.parquet", findings)
+        write_figures(run.path, figures)
+        record = {"title": f"What does {policy.name} pursue?", "headline": headline, "sections": sections}
+        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
+        say("report")
+        write_report(run.path)
+        run.commit()
+    return Outcome(out, headline, findings)
+
+
+def _conclude(
+    policy: Policy, found: dict[str, Measured], levels: Levels, about: About
+) -> tuple[str, list[dict[str, str]], list[Finding], list[tuple[str, str, Figure]]]:
+    """Headline, sections, findings and figures, all from what was measured."""
+    subject, blank = found[policy.name], found["untrained"]
+    findings: list[Finding] = []
+    for measured in found.values():
+        findings += behaviour_findings(measured, blank if measured is not blank else uniform(blank), about)
+        findings += agreement_findings(measured, about)
+    fits = {}
+    for scope, mazes in (("small", small(subject.base.maze)), ("large", ~small(subject.base.maze))):
+        if mazes.sum() >= LEAST_MAZES:
+            fits[scope] = which_algorithm(subject, mazes, about.seed)
+            findings += algorithm_findings(subject, fits[scope], scope, about)
+    try:
+        fit = regress(subject, about.seed)
+        findings += decision_findings(subject, fit, about)
+    except ValueError as error:
+        # Few levels, or a feature that does not vary on them: said in the report in place of the coefficients.
+        fit = str(error)
+    mine = {f.id: f for f in findings if f.policy == policy.name}
+    chosen = maze_figures.chosen_levels(subject)
+    figures = list(maze_figures.reach_figures(findings, policy.name))
+    if chosen:
+        drawn = take(levels.state, [level for level, _ in chosen])
+        moved = fields(policy.module, levels.world, place_cheese(drawn, corner(drawn, top=True, right=False)))
+        figures += maze_figures.field_figures(subject, moved, chosen)
+    if not isinstance(fit, str):
+        figures += maze_figures.decision_figures(fit, [f for f in findings if f.policy == policy.name])
+    figures += maze_figures.explanation_figures(findings)
+    sections = maze_words.sections(mine, fit, fits, [rule for _, rule in chosen])
+    return maze_words.headline(mine, fits), sections, findings, figures
+
+
+def _world(options: Options, policy: Policy) -> Any:
+    if options.world == "procgen":
+        from goalscope.worlds.procgen import ProcgenMaze
+
+        return ProcgenMaze(options.distribution or "easy")
+    if options.world != "maze":
+        raise ValueError(f"--world must be maze or procgen, got {options.world!r}")
+    if options.distribution is not None:
+        raise ValueError("--distribution is Procgen's: add --world procgen, or leave it out")
+    size = getattr(policy.module, "size", None)
+    if size is None:
+        raise ValueError(f"{policy.name} does not see the maze world's planes (it takes pixels?): add --world procgen")
+    return Maze(size, cheese_region=None)
+
+
+def _region(policy: Policy) -> int | None | str:
+    """The cheese region that the policy was trained with, where its config says so."""
+    return policy.config.get("world", {}).get("cheese_region", "unknown")
+
+
+def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
+    """The policy, the untrained network of its shape, and the packaged agents that take the same observations."""
+    blank = untrained(policy.config, seed=options.seed, device=options.device)
+    others = [load(p.name, options.device) for p in packaged() if p.name in AGENTS and p.name != policy.name]
+    fitting = [p for p in others if options.world == "maze" and p.module.size == world.size]
+    return [policy, *fitting, blank]
+
+
+def _world_words(options: Options, world: Any) -> str:
+    if options.world == "procgen":
+        return f"procgen maze, {options.distribution or 'easy'}, time limit {world.time_limit}"
+    return f"maze, size {world.size}, cheese anywhere, time limit {world.time_limit}"
+
+
+def _provenance(options: Options, policies: list[Policy], about: About) -> dict[str, Any]:
+    return {
+        "study": "maze",
+        "policies": {p.name: p.sha256 for p in policies},
+        "world": about.world,
+        "first_level": options.first_level,
+        "levels": options.levels,
+        "seed": options.seed,
+        "device": options.device,
+        "code_version": about.code_version,
+        "torch": torch.__version__,
+    }
+
+
+def _command(options: Options) -> str:
+    name = options.policy if isinstance(options.policy, str) else options.policy.name
+    words = ["goalscope study maze", f"--policy {name}", f"--world {options.world}"]
+    words += [f"--distribution {options.distribution}"] if options.distribution else []
+    words += [f"--first-level {options.first_level}", f"--levels {options.levels}", f"--seed {options.seed}"]
+    return " ".join(words)

@@ -1,0 +1,184 @@
+"""The World protocol: what a policy can act in, and the contract test that any world passes.
+
+A state is a frozen dataclass of arrays whose first axis is N, the levels of a batch. A world's functions
+never change a state; they return new ones. Time limits are the caller's: a state is Markov.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Step(Generic[S]):
+    """What one step of a batch gives."""
+
+    state: S
+    """the next state, N levels"""
+    reward: np.ndarray
+    """[N] float32"""
+    ended: np.ndarray
+    """[N] bool, True where the level is over (and stays as it is under further steps)"""
+
+
+class World(Protocol[S]):
+    """Levels that can be generated, stepped, observed, read from text and written as text."""
+
+    @property
+    def name(self) -> str:
+        """What the world is called."""
+        ...
+
+    @property
+    def actions(self) -> type[IntEnum]:
+        """What can be done, numbered."""
+        ...
+
+    @property
+    def time_limit(self) -> int:
+        """Steps after which callers end an episode."""
+        ...
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """Shape of one observation, (C, H, W)."""
+        ...
+
+    def generate(self, seeds: Sequence[int] | np.ndarray) -> S:
+        """One level per seed: N = len(seeds)."""
+        ...
+
+    def step(self, state: S, actions: np.ndarray) -> Step[S]:
+        """Takes actions [N] (values of `actions`); raises ValueError on an illegal one."""
+        ...
+
+    def observe(self, state: S) -> np.ndarray:
+        """[N, C, H, W] uint8."""
+        ...
+
+    def parse(self, text: str) -> S:
+        """One level (N = 1) from its text; raises ValueError with line and column."""
+        ...
+
+    def text(self, state: S) -> list[str]:
+        """The N levels as texts."""
+        ...
+
+
+def take(state: S, index: Any) -> S:
+    """The levels of `state` that `index` (integers, slice or boolean mask along the first axis) selects."""
+    if isinstance(index, (int, np.integer)):
+        index = [int(index)]
+    fields = {f.name: getattr(state, f.name)[index] for f in dataclasses.fields(state)}  # type: ignore[arg-type]
+    return dataclasses.replace(state, **fields)  # type: ignore[type-var]
+
+
+def concatenate(states: Iterable[S]) -> S:
+    """One batch from several of the same world."""
+    states = list(states)
+    if not states:
+        raise ValueError("concatenate needs at least one state")
+    names = [f.name for f in dataclasses.fields(states[0])]  # type: ignore[arg-type]
+    fields = {name: np.concatenate([getattr(s, name) for s in states]) for name in names}
+    return dataclasses.replace(states[0], **fields)  # type: ignore[type-var]
+
+
+def check_world(world: World, seeds: Sequence[int], steps: int = 20) -> None:
+    """Checks that `world` keeps the contract; raises ValueError that names the clause it breaks.
+
+    Clauses: the same seed gives the same level, and not all seeds the same; a batch's levels do not influence
+    each other; stepping and observing change nothing in place; an ended level stays as it is and gives no more
+    reward; shapes and types are those of the protocol; parse after text is the identity; illegal actions, and
+    too few of them, raise.
+
+    Args:
+        world: what to check.
+        seeds: [N] of the levels to check it on, at least two.
+        steps: random actions taken in each level. Choose levels and steps so that some levels end.
+    """
+    seeds = np.asarray(seeds)
+    if len(seeds) < 2:
+        raise ValueError("check_world needs at least two seeds")
+    start = world.generate(seeds)
+    _require(_equal(start, world.generate(seeds)), "the same seeds gave different levels")
+    others = world.generate(np.arange(32))
+    _require(any(not _equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level")
+    rng = np.random.default_rng(0)
+    actions = rng.choice([int(a) for a in world.actions], size=(steps, len(seeds)))
+    batch = _roll(world, start, actions)
+    observed = world.observe(batch[-1].state)
+    for i in range(len(seeds)):
+        first = world.generate(seeds[i : i + 1])
+        _require(_equal(take(start, i), first), f"level {seeds[i]} generated alone differs from the batch")
+        alone = _roll(world, first, actions[:, i : i + 1])
+        for t, (many, one) in enumerate(zip(batch, alone, strict=True)):
+            same = _equal(take(many.state, i), one.state)
+            same &= many.reward[i] == one.reward[0] and many.ended[i] == one.ended[0]
+            _require(bool(same), f"level {seeds[i]} stepped alone differs from the batch at step {t}")
+        same = np.array_equal(world.observe(alone[-1].state)[0], observed[i])
+        _require(same, f"level {seeds[i]} observed alone differs from the batch")
+    _require(
+        observed.shape == (len(seeds), *world.observation_shape) and observed.dtype == np.uint8,
+        f"observe gave {observed.dtype} {observed.shape}, not uint8 [N, *{tuple(world.observation_shape)}]",
+    )
+    for outcome in (start, batch[-1].state):
+        for i, text in enumerate(world.text(outcome)):
+            same = _equal(world.parse(text), take(outcome, i))
+            _require(same, f"parse(text(state)) differs for level {seeds[i]}")
+    _check_illegal(world, start, actions[0])
+
+
+def _check_illegal(world: World, state: Any, actions: np.ndarray) -> None:
+    for illegal in (max(world.actions) + 1, -1):
+        wrong = actions.copy()
+        wrong[-1] = illegal
+        _require(_refuses(world, state, wrong), f"illegal action {illegal} was accepted")
+    _require(_refuses(world, state, actions[:1]), f"1 action for {len(actions)} levels was accepted")
+
+
+def _refuses(world: World, state: Any, actions: np.ndarray) -> bool:
+    try:
+        world.step(state, actions)
+    except ValueError:
+        return True
+    return False
+
+
+def _roll(world: World, state: Any, actions: np.ndarray) -> list[Step]:
+    outcomes = []
+    over = np.zeros(actions.shape[1], bool)
+    for chosen in actions:
+        before = _copy(state)
+        outcome = world.step(state, chosen)
+        world.observe(state)
+        _require(_equal(before, state), "step or observe changed its input state")
+        kinds = [(x.dtype, x.shape) for x in (outcome.reward, outcome.ended)]
+        expected = [(np.dtype(kind), over.shape) for kind in (np.float32, bool)]
+        _require(kinds == expected, f"step gave reward and ended as {kinds}, not {expected}")
+        went_on = (over & (~outcome.ended | (outcome.reward != 0))).any()
+        went_on |= over.any() and not _equal(take(before, over), take(outcome.state, over))
+        _require(not went_on, "an ended level went on")
+        outcomes.append(outcome)
+        state, over = outcome.state, outcome.ended
+    return outcomes
+
+
+def _copy(state: Any) -> Any:
+    return dataclasses.replace(state, **{f.name: getattr(state, f.name).copy() for f in dataclasses.fields(state)})
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+
+
+def _require(kept: bool, clause: str) -> None:
+    if not kept:
+        raise ValueError(f"world contract broken: {clause}")

@@ -1,0 +1,281 @@
+"""The report: whole, offline, safe with hostile names, and honest about what differs from its control."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from goalscope.report import html
+from goalscope.report.html import grade, number, write_report
+from goalscope.report.reading import Row
+
+MakeRun = Callable[..., Path]
+VOID = frozenset(("meta", "br", "img", "input", "link", "hr", "wbr", "path", "rect", "circle", "ellipse"))
+
+
+class Page(HTMLParser):
+    """Checks nesting while it reads; keeps elements, text, ids and links."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), f"<{tag}> repeats an attribute"
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data.strip())
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def report_of(folder: Path) -> tuple[str, Page]:
+    text = write_report(folder).read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def change_run(folder: Path, **entries: object) -> None:
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**run, **entries}), encoding="utf-8")
+
+
+def change_index(folder: Path, position: int, **entries: str) -> None:
+    index = folder / "figures" / "index.json"
+    listed = json.loads(index.read_text(encoding="utf-8"))
+    listed[position] |= entries
+    index.write_text(json.dumps(listed), encoding="utf-8")
+
+
+def test_whole_report(make_run: MakeRun) -> None:
+    folder = make_run()
+    path = write_report(folder)
+    assert path == folder / "report.html" and path.stat().st_size < 3_000_000
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    titles = [
+        "What does mouse-topright want?",
+        "Reach",
+        "Vector field",
+        "Decision",
+        "Algorithm",
+        "Value",
+        "Headline",
+    ]
+    headings = re.findall(r"<h[12]>(?:<span class=\"step\">\d</span>)?(.*?)</h[12]>", text)
+    assert headings == [*titles, "Provenance"]
+    # The headline comes before everything but the title.
+    assert page.text.index("That it merely walks to the corner is ruled out") < page.text.index(
+        "How to read this"
+    )
+    for words in (
+        "How often does it reach the cheese?",
+        "At 71% of the decision squares.",
+        "untrained network",
+    ):
+        assert words in page.text
+    assert sum(tag == "svg" for tag, _ in page.elements) == 4
+    names = [attrs.get("name") for tag, attrs in page.elements if tag == "meta"]
+    assert "viewport" in names and "prefers-color-scheme: dark" in text
+
+
+def test_same_folder_same_bytes(make_run: MakeRun) -> None:
+    folder = make_run()
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_every_finding_stands_beside_its_control(make_run: MakeRun) -> None:
+    folder = make_run()
+    _, page = report_of(folder)
+    for row in pq.read_table(folder / "findings.parquet").to_pylist():
+        assert row["id"] in page.text and row["question"] in page.text
+    cells = page.text
+    assert "96.3% (94.8% to 97.8%) probability" in cells
+    assert "8.0% (6.0% to 10.0%) untrained network" in cells
+    assert "\N{MINUS SIGN}0.62 (\N{MINUS SIGN}0.92 to \N{MINUS SIGN}0.32) log-odds per SD" in cells
+    counted = "9 of 11 findings about mouse-topright differ from their control, 1 cannot be told from it"
+    assert counted in cells and "not graded: 1." in cells
+    )
+    # Policies of one section are counted by themselves.
+    assert "mouse-corner : 6 findings, 6 differ from control" in cells
+
+
+def test_provenance_and_command(make_run: MakeRun) -> None:
+    _, page = report_of(make_run())
+    for words in ("goalscope study maze --policy mouse-topright", "policy · sha256 9f86d0", "seeds 0, 1, 2"):
+        assert words in page.text
+    assert "world · cheese region 5" in page.text and "code version 0.1.0+abc1234" in page.text
+
+
+def test_loads_nothing_and_runs_nothing(make_run: MakeRun) -> None:
+    text, page = report_of(make_run())
+    for tag, attrs in page.elements:
+        assert tag not in ("script", "iframe", "object", "embed", "link", "base", "form")
+        for name, value in attrs.items():
+            assert not name.startswith("on")
+            if name in ("src", "href", "xlink:href", "srcset", "poster", "data", "action"):
+                assert value is not None and value.startswith(("#", "data:image/svg+xml;base64,"))
+    assert not re.search(r"url\(|@import", text)
+    assert set(re.findall(r"https?://[^\s\"'<]*", text)) <= {"http://www.w3.org/2000/svg"}
+    policy = [attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv")]
+    assert policy and policy[0] is not None and policy[0].startswith("default-src 'none'")
+
+
+def test_every_picture_has_words_and_every_link_a_target(make_run: MakeRun) -> None:
+    _, page = report_of(make_run())
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for tag, attrs in page.elements:
+        if tag == "svg":
+            assert attrs.get("role") == "img" and attrs.get("aria-label")
+        if tag == "img":
+            assert attrs.get("alt")
+        if tag == "a":
+            assert (attrs.get("href") or "").removeprefix("#") in ids
+
+
+def test_hostile_names_stay_text(make_run: MakeRun) -> None:
+    bad = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'"
+    folder = make_run(name=bad)
+    rows = pq.read_table(folder / "findings.parquet").to_pylist()
+    for row in rows:
+        row.update(policy=bad, world=bad, question=bad, unit=bad, control_name=bad, method=bad)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "findings.parquet")
+    change_run(folder, command=bad, headline=bad, provenance={bad: {bad: [bad]}})
+    change_index(folder, 0, title=bad, caption=bad, alt=bad)
+    text, page = report_of(folder)
+    assert "<script" not in text and not any(tag == "script" for tag, _ in page.elements)
+    assert not any("onerror" in attrs for _, attrs in page.elements)
+    assert page.text.count("<script>alert(1)</script>") > 20
+
+
+def test_hostile_figure_is_sealed(make_run: MakeRun) -> None:
+    folder = make_run()
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    (folder / "figures" / "field.svg").write_text(svg, encoding="utf-8")
+    text, page = report_of(folder)
+    assert "<script" not in text
+    alts = [attrs["alt"] for tag, attrs in page.elements if tag == "img"]
+    assert alts == ["Where mouse-topright goes: four versions of one maze. Numbers are in the table."]
+
+
+def row_of(**given: float) -> Row:
+    texts = {name: "x" for name in Row.__dataclass_fields__}
+    numbers = {
+        "estimate": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "control": 0.1,
+        "control_low": 0.0,
+        "control_high": 0.2,
+    }
+    return Row(**{**texts, **numbers, "n": 10, **given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "sign"),
+    [
+        ({}, "differs", "▲"),
+        ({"control": 0.9, "control_low": 0.8, "control_high": 1.0}, "differs", "▼"),
+        ({"control_high": 0.45}, "same", "≈"),
+        ({"control_high": 0.4}, "same", "≈"),
+        ({"control": 0.5, "control_low": math.nan, "control_high": math.nan}, "same", "≈"),
+        ({"control_low": math.nan, "control_high": math.nan}, "differs", "▲"),
+        ({"control": math.nan, "control_low": math.nan, "control_high": math.nan}, "open", "?"),
+        ({"low": math.nan}, "open", "?"),
+        ({"estimate": math.nan}, "open", "?"),
+    ],
+)
+def test_grade(given: dict[str, float], kind: str, sign: str) -> None:
+    found = grade(row_of(**given))
+    assert (found.kind, found.sign) == (kind, sign)
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "expected"),
+    [
+        (0.9743, True, "97.4%"),
+        (-0.62, False, "\N{MINUS SIGN}0.62"),
+        (0.0123, False, "0.0123"),
+        (1234.5, False, "1,234"),
+        (1e-7, False, "1.00e\N{MINUS SIGN}07"),
+        (math.nan, False, "not estimated"),
+    ],
+)
+def test_number(value: float, share: bool, expected: str) -> None:
+    assert number(value, share) == expected
+
+
+def test_findings_of_no_section_are_shown(make_run: MakeRun) -> None:
+    folder = make_run()
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    change_run(folder, sections=[s for s in run["sections"] if s["key"] not in ("algorithm", "headline")])
+    _, page = report_of(folder)
+    assert "Further findings" in page.text and "algorithm.small.shortest_path" in page.text
+    assert "headline.corner_pull" in page.text
+
+
+def test_figures_over_the_size_limit_are_named(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run()
+    whole = len(write_report(folder).read_bytes())
+    monkeypatch.setattr(html, "SIZE_LIMIT_BYTES", whole - 100)
+    text, page = report_of(folder)
+    assert len(text.encode()) <= whole - 100
+    assert sum(tag == "svg" for tag, _ in page.elements) == 3
+    assert "Open figures/coefficients.svg in the run folder" in page.text
+
+
+def test_a_run_without_figures_and_findings(make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "figures" / "index.json").unlink()
+    table = pq.read_table(folder / "findings.parquet")
+    pq.write_table(table.slice(0, 0), folder / "findings.parquet")
+    _, page = report_of(folder)
+    assert "0 of 0 findings differ" in page.text and not any(
+        tag in ("svg", "table") for tag, _ in page.elements
+    )
+
+
+def test_failed_write_keeps_the_old_report(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run()
+    old = write_report(folder).read_bytes()
+    change_run(folder, headline="new")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(folder)
+    assert (folder / "report.html").read_bytes() == old
+    assert not list(folder.glob("*.part"))
