@@ -1,8 +1,8 @@
 """Environment steps per second at 25 x 25, with observations: ours over Procgen's maze ("hard").
 
-Both sides step the same number of environments with random actions on as many threads, observe every step, and
-replace levels that ended or reached 500 steps by fresh ones (Procgen of itself, ours through the gymnasium batch).
-Procgen observes by drawing 64 x 64 pixels, ours by filling 3 x 25 x 25 planes: what a policy trained on each sees.
+Both sides step the same number of environments with random actions on as many threads, observe every step,
+and replace levels that ended or reached 500 steps (Procgen of itself, ours through the gymnasium batch).
+Procgen observes by drawing 64 x 64 pixels, ours by filling 3 x 25 x 25 planes: what a policy sees.
 
 RATIO maze_stepping: ours / Procgen's, should be at least 50.
 """
@@ -74,7 +74,8 @@ def main() -> None:
     for count in (16, 64, HEADLINE):
         ours, theirs = Ours(count), Procgens(count)
         for t in range(20):
-            ours.step(t), theirs.step(t)
+            ours.step(t)
+            theirs.step(t)
         rates = [(rate(ours, count), rate(theirs, count)) for _ in range(REPETITIONS)]
         mine, peer = (median(side) for side in zip(*rates, strict=True))
         ratios[count] = mine / peer

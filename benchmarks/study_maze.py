@@ -41,7 +41,10 @@ def main() -> None:
             seconds[times] = statistics.median(s for s, _ in runs)
             memory = max(m for _, m in runs)
             levels = default * times
-            print(f"{levels:8}{seconds[times]:10.1f}{memory:10.0f}{seconds[times] / levels * 1000:12.1f}", flush=True)
+            print(
+                f"{levels:8}{seconds[times]:10.1f}{memory:10.0f}{seconds[times] / levels * 1000:12.1f}",
+                flush=True,
+            )
     print(f"RATIO study_maze {seconds[1] / BOUND_SECONDS:.3f}")
 
 

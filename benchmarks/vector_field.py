@@ -26,7 +26,9 @@ from goalscope.worlds.procgen import ProcgenMaze
 REPEATS = 15
 
 
-def medians(ours: Callable[[], object], peer: Callable[[], object], repeats: int = REPEATS) -> tuple[float, float]:
+def medians(
+    ours: Callable[[], object], peer: Callable[[], object], repeats: int = REPEATS
+) -> tuple[float, float]:
     """Seconds of each, alternating, after a warm-up of both."""
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for i in range(repeats + 2):

@@ -8,8 +8,15 @@ from typing import Annotated, Optional
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-study_app = typer.Typer(no_args_is_help=True, help="Answer one question about a policy, with evidence and a report.")
+INTERRUPTED = 130
+"""what typer makes of Ctrl-C"""
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+study_app = typer.Typer(
+    no_args_is_help=True, help="Answer one question about a policy, with evidence and a report."
+)
 train_app = typer.Typer(no_args_is_help=True, help="Train a policy; going on where an earlier run stopped.")
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
@@ -28,9 +35,13 @@ def study_maze(
     first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
     levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
     seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
-    out: Annotated[Optional[str], typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
+    out: Annotated[
+        Optional[str], typer.Option(help="Run folder to make [default: runs/maze-POLICY].")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")
+    ] = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
     from goalscope.evidence.finding import to_json
@@ -45,12 +56,18 @@ def study_maze(
 
 @train_app.command("maze")
 def train_maze(
-    cheese_region: Annotated[Optional[int], typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")] = None,
+    cheese_region: Annotated[
+        Optional[int], typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")
+    ] = None,
     size: Annotated[int, typer.Option(help="Side of the world, odd.")] = 13,
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
     steps: Annotated[int, typer.Option(help="Environment steps.")] = 5_000_000,
-    precision: Annotated[str, typer.Option(help="Of the network while training: 'float32' or 'bfloat16'.")] = "float32",
-    out: Annotated[Optional[str], typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the network while training: 'float32' or 'bfloat16'.")
+    ] = "float32",
+    out: Annotated[
+        Optional[str], typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """The recipe of the packaged mice: PPO on symbolic planes."""
@@ -97,11 +114,13 @@ def _progress(line: str) -> None:
 def main() -> None:
     """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        app(prog_name="goalscope")
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:
+            raise
+        print("interrupted: nothing is lost, the same command goes on from here", file=sys.stderr)
         sys.exit(2)
-    except (ValueError, KeyError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, KeyError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)

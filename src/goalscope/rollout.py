@@ -86,7 +86,9 @@ def fields(policy: nn.Module, world: Any, state: Any, batch: int = BATCH) -> Fie
             part = slice(first, first + batch)
             out = policy(policy.encode(world.observe(world.at_squares(state, squares, part))))  # type: ignore[operator]
             if out.logits.shape[1] != len(table):
-                raise ValueError(f"the policy has {out.logits.shape[1]} actions, the {world.name} world {len(table)}")
+                raise ValueError(
+                    f"the policy has {out.logits.shape[1]} actions, the {world.name} world {len(table)}"
+                )
             moves[part] = out.logits.double().softmax(1).cpu().numpy() @ table
             value[part] = out.value.float().cpu().numpy()
     if not (np.isfinite(moves).all() and np.isfinite(value).all()):
@@ -122,7 +124,7 @@ def sample_walks(field: Fields, steps: int, seed: int) -> Walks:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Sampled play of N levels for T steps; after a level's end its rows repeat."""
+    """Sampled play of N levels for T steps; after a level's end its actions are 0 and change nothing."""
 
     actions: np.ndarray
     """[T, N] int64"""
@@ -146,21 +148,30 @@ def play(policy: nn.Module, world: Any, state: Any, steps: int, seed: int) -> Ro
     """
     generator = torch.Generator().manual_seed(seed)
     recurrent = hasattr(policy, "initial_carry")
-    actions, rewards, ended = [], [], []
+    n = len(world.observe(state))
+    actions, rewards, ended = (
+        np.zeros((steps, n), np.int64),
+        np.zeros((steps, n), np.float32),
+        np.zeros((steps, n), bool),
+    )
+    over = np.zeros(n, bool)
     with _evaluating(policy):
-        carry: Any = policy.initial_carry(len(world.text(state))) if recurrent else None  # type: ignore[operator]
-        for _ in range(steps):
-            x = policy.encode(world.observe(state))  # type: ignore[operator]
+        carry: Any = policy.initial_carry(n) if recurrent else None  # type: ignore[operator]
+        for t in range(steps):
+            # Levels that are over are not run any more, unless a carry ties the batch together.
+            going = np.arange(n) if recurrent else np.flatnonzero(~over)
+            if not len(going):
+                ended[t:] = True
+                break
+            x = policy.encode(world.observe(take(state, going)))  # type: ignore[operator]
             logits, _, *rest = policy(x, carry) if recurrent else policy(x)
             carry = rest[0] if recurrent else None
             probs = logits.double().softmax(1).cpu()
-            action = torch.multinomial(probs, 1, generator=generator)[:, 0].numpy()
-            outcome = world.step(state, action)
-            state = outcome.state
-            actions.append(action)
-            rewards.append(outcome.reward)
-            ended.append(outcome.ended)
-    return Rollout(np.stack(actions), np.stack(rewards), np.stack(ended), state)
+            actions[t, going] = torch.multinomial(probs, 1, generator=generator)[:, 0].numpy()
+            outcome = world.step(state, actions[t])
+            state, rewards[t], over = outcome.state, outcome.reward, outcome.ended
+            ended[t] = over
+    return Rollout(actions, rewards, ended, state)
 
 
 @dataclass(frozen=True)
@@ -219,7 +230,13 @@ def vector_field(policy: Any, maze: MazeState | str, *, world: Any = None, steps
     module = policy if isinstance(policy, nn.Module) else policy.module
     if world is None:
         size: Any = getattr(module, "size", None)
-        world = Maze(size if size is not None else len(parse_maze(maze).walls[0]) if isinstance(maze, str) else maze.walls.shape[1])
+        world = Maze(
+            size
+            if size is not None
+            else len(parse_maze(maze).walls[0])
+            if isinstance(maze, str)
+            else maze.walls.shape[1]
+        )
     state = world.parse(maze) if isinstance(maze, str) else maze
     if len(state) != 1:
         raise ValueError(f"vector_field takes one maze, got {len(state)}: take(state, i) picks one")
@@ -234,6 +251,9 @@ def average_facings(field: Fields, level: int, steps: int) -> VectorField:
     probability = reach.reach_probability(field.moves[part], following, squares.goal[part], steps)
     square, which = np.unique(squares.square[part], axis=0, return_inverse=True)
     count = np.bincount(which)
-    mean = [np.bincount(which, x, len(square)) / count for x in (*field.moves[part].T, field.value[part], probability)]
+    mean = [
+        np.bincount(which, x, len(square)) / count
+        for x in (*field.moves[part].T, field.value[part], probability)
+    ]
     start = float(probability[squares.start[level] - squares.offsets[level]])
     return VectorField(take(field.maze, level), square, np.stack(mean[:5], 1), mean[5], mean[6], start, steps)

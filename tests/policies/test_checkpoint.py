@@ -335,3 +335,22 @@ def test_out_of_disk_leaves_what_was_there(folder: Path, monkeypatch: pytest.Mon
             checkpoint.save(target, newer, CONFIG, CARD)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.name for path in folder.parent.rglob("*") if path.is_file()) == sorted(before)
+
+
+# The control
+
+
+def test_untrained_network_has_the_shape_and_its_own_seed():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, again, other = (checkpoint.untrained(CONFIG, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert same_state(first.module, again.module) and first.sha256 == again.sha256
+    assert not same_state(first.module, other.module) and first.sha256 != other.sha256
+    assert first.name == "untrained" and not first.module.training
+    shapes = {name: tensor.shape for name, tensor in first.module.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in tiny().state_dict().items()}
+    assert "training" in first.config and first.config["training"]["steps"] == 0
+    with pytest.raises(ValueError, match="no architecture 'transformer'"):
+        checkpoint.untrained({"architecture": {"name": "transformer"}}, 0)

@@ -52,10 +52,14 @@ def test_every_relu_is_a_named_site_and_every_block_the_residual_stream_after_it
     ]
     seen: dict[str, torch.Tensor] = {}
     names = [*relus, "stem", "blocks.0", "blocks.1", "blocks.0.conv2", "blocks.1.conv2"]
-    handles = [
-        module.get_submodule(name).register_forward_hook(lambda _, x, y, name=name: seen.__setitem__(name, y))
-        for name in names
-    ]
+
+    def keep(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+            seen[name] = output
+
+        return hook
+
+    handles = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     forward(module, Maze(5).observe(Maze(5).generate(range(6))))
     for handle in handles:
         handle.remove()
@@ -94,7 +98,7 @@ def test_permuting_a_batch_permutes_the_outputs():
 
 
 def test_the_head_reads_the_cell_that_the_mouse_is_in():
-    """Where the mouse plane is empty its part of the summary is zero; elsewhere it is that of its 2 x 2 squares."""
+    """Its part of the summary is the features of the mouse's 2 x 2 squares, and zero without a mouse."""
     module = policy(7)
     seen = []
     module.hidden.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

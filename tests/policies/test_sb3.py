@@ -24,7 +24,7 @@ from goalscope.policies.sb3 import load_sb3  # noqa: E402
 def saved(
     path: Path, world: Maze, kind: str = "MlpPolicy", algorithm: str = "PPO", steps: int = 0, **settings: Any
 ) -> Any:
-    """A model saved by Stable-Baselines3, after `steps` of its own training or with every weight disturbed."""
+    """A model saved by Stable-Baselines3, after `steps` of its training or with every weight disturbed."""
     quick = {"PPO": {"n_steps": 8, "batch_size": 8, "n_epochs": 2}, "A2C": {"n_steps": 4}}[algorithm]
     model = getattr(stable_baselines3, algorithm)(
         kind, WorldEnv(world), learning_rate=0.01, policy_kwargs=settings, seed=1, device="cpu", **quick

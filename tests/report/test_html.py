@@ -125,7 +125,6 @@ def test_every_finding_stands_beside_its_control(make_run: MakeRun) -> None:
     assert "\N{MINUS SIGN}0.62 (\N{MINUS SIGN}0.92 to \N{MINUS SIGN}0.32) log-odds per SD" in cells
     counted = "9 of 11 findings about mouse-topright differ from their control, 1 cannot be told from it"
     assert counted in cells and "not graded: 1." in cells
-    )
     # Policies of one section are counted by themselves.
     assert "mouse-corner : 6 findings, 6 differ from control" in cells
 

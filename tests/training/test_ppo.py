@@ -140,7 +140,7 @@ def test_advantages_by_hand():
     """One level, discount 1/2, lambda 1/2, the episode ends after the second of three steps."""
     rewards, values = np.array([[1.0], [2.0], [4.0]]), np.array([[8.0], [4.0], [2.0]])
     ends = np.array([[False], [True], [False]])
-    # t=2: 4 + 0.5*6 - 2 = 5.  t=1: 2 - 4 = -2, nothing follows.  t=0: 1 + 0.5*4 - 8 = -5, and a quarter of -2.
+    # t=2: 4 + 0.5*6 - 2 = 5.  t=1: 2 - 4 = -2, nothing follows.  t=0: 1 + 0.5*4 - 8 = -5, and -2/4.
     found = advantages(rewards, values, ends, np.array([6.0]), 0.5, 0.5)
     assert found.tolist() == [[-5.5], [-2.0], [5.0]]
 
@@ -220,7 +220,7 @@ def test_experience_is_what_the_world_does_and_ended_levels_are_replaced_in_plac
 
 @pytest.mark.parametrize("make", [compact, Memory])
 def test_before_the_first_update_the_policy_is_the_one_that_acted(make, tmp_path):
-    """Ratio 1: the recurrent replay, with carries from the batch before and fresh ones within, gives the same."""
+    """Ratio 1: the recurrent replay, with carries of the batch before and fresh ones within, is the same."""
     world = Recall() if make is Memory else Maze(5, None, 20)
     torch.manual_seed(0)
     config = PPO(steps=7 * 8 * 4, levels=8, horizon=7, epochs=1, minibatch=7 * 8)
@@ -268,7 +268,8 @@ def test_the_memory_world_keeps_the_contract():
 
 def test_memory_is_learnt_by_a_recurrent_policy_and_by_no_other(tmp_path):
     config = PPO(
-        steps=9216, levels=64, horizon=16, epochs=4, minibatch=256, learning_rate=1e-2, reward_scale=1.0, discount=0.9
+        steps=9216, levels=64, horizon=16, epochs=4, minibatch=256, learning_rate=1e-2, discount=0.9,
+        reward_scale=1.0,
     )  # fmt: skip
     last = {}
     for name, make in (("memory", Memory), ("forgetful", lambda: Memory(forgets=True)), ("reflex", Reflex)):
@@ -322,7 +323,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(kind, checkpoint_second
                 checkpoint_seconds, progress=False,
             )  # fmt: skip
         assert (tmp_path / "parts" / "state.pt").exists() == (checkpoint_seconds == 0)
-    # Where a state was kept the weights come from it: those of the new policy, from another seed, do not matter.
+    # Where a state was kept the weights come from it, whatever those of the new policy.
     resumed = fresh(1 if checkpoint_seconds == 0 else 0)
     train(resumed, world, tmp_path / "parts", SMALL, 3, marks, progress=False)
     assert same(weights(resumed), weights(whole))

@@ -1,4 +1,4 @@
-"""The maze world once more, in plain Python with whole numbers: slow, obvious, and what the kernels must equal."""
+"""The maze world once more, in plain Python: slow, obvious, and what the kernels must equal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SplitMix:
 def generate(
     seed: int, width: int, region: int | None
 ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-    """Walls [W, W], mouse and cheese of one level: Kruskal over shuffled edges, sets of cells as Python sets."""
+    """Walls [W, W], mouse and cheese of one level: Kruskal over shuffled edges, with sets of cells."""
     random = SplitMix(seed)
     size = 3 + 2 * random.below((width - 1) // 2)
     first, last = (width - size) // 2, (width + size) // 2 - 1
@@ -81,7 +81,7 @@ def observe(walls: np.ndarray, mouse: tuple[int, int], cheese: tuple[int, int]) 
 def neighbours(walls: np.ndarray, square: tuple[int, int]) -> list[tuple[int, int]]:
     """The free squares beside a square, in the order of the moves."""
     found = [(square[0] + r, square[1] + c) for r, c in MOVES[:4]]
-    return [s for s in found if 0 <= min(s) and max(s) < len(walls) and not walls[s]]
+    return [s for s in found if min(s) >= 0 and max(s) < len(walls) and not walls[s]]
 
 
 def distances(walls: np.ndarray, square: tuple[int, int]) -> np.ndarray:
@@ -113,7 +113,7 @@ def simple_paths(walls: np.ndarray, a: tuple[int, int], b: tuple[int, int]) -> l
 
 
 def successors(walls: np.ndarray, mouse: tuple[int, int]) -> tuple[list[tuple[int, int]], list[list[int]]]:
-    """The squares that the mouse can reach, in reading order, and the number of the square after each move."""
+    """The squares that the mouse can reach, in reading order, and the number of the one after each move."""
     reach = distances(walls, mouse)
     squares = [(int(r), int(c)) for r, c in np.argwhere(reach >= 0)]
     number = {s: i for i, s in enumerate(squares)}

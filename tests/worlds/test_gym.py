@@ -18,7 +18,7 @@ TEXT = "..C\n.##\nM.."
 
 @pytest.fixture
 def registered():
-    """A registered id: only then does gymnasium's checker make the environment anew and try its render modes."""
+    """A registered id: only then does gymnasium's checker try the render modes."""
     name = "goalscope-test/Maze-v0"
     gymnasium.register(name, lambda **keywords: WorldEnv(Maze(13, 5), **keywords))
     yield name
@@ -82,7 +82,8 @@ def test_the_batch_is_the_same_as_gymnasiums_own_step_by_step(size, limit):
 
 def test_a_level_of_the_batch_does_not_know_how_many_there_are():
     few, many = WorldVectorEnv(Maze(3, None, 9), 2), WorldVectorEnv(Maze(3, None, 9), 5)
-    few.reset(seed=11), many.reset(seed=11)
+    few.reset(seed=11)
+    many.reset(seed=11)
     for _ in range(50):
         a, b = few.step(np.full(2, Move.UP)), many.step(np.full(5, Move.UP))
         assert all(np.array_equal(x, y[:2]) for x, y in zip(a[:4], b[:4], strict=True))
@@ -179,7 +180,7 @@ def test_other_errors():
         WorldVectorEnv(world, 3).reset(seed=[1, 2])
     for env in (WorldEnv(world, "ansi"), WorldVectorEnv(world, 1, "ansi")):
         with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
-            env.step(np.array([0]))
+            env.step(np.array([0]))  # type: ignore[arg-type]
         with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
             env.render()
     env = WorldEnv(world)

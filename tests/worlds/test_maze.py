@@ -65,8 +65,12 @@ def test_stepping_and_observing_equal_the_reference(reference, width):
 def test_moves_are_what_they_are_called():
     state = parse_maze("...\n.M.\n..C")
     for move, there in [
-        (Move.LEFT, (1, 0)), (Move.DOWN, (2, 1)), (Move.UP, (0, 1)), (Move.RIGHT, (1, 2)), (Move.STAY, (1, 1)),
-    ]:  # fmt: skip
+        (Move.LEFT, (1, 0)),
+        (Move.DOWN, (2, 1)),
+        (Move.UP, (0, 1)),
+        (Move.RIGHT, (1, 2)),
+        (Move.STAY, (1, 1)),
+    ]:
         outcome = Maze(3).step(state, np.array([move]))
         assert pair(outcome.state.mouse[0]) == there and not outcome.ended[0] and outcome.reward[0] == 0
 
@@ -161,7 +165,7 @@ def test_sizes_are_uniform():
 
 
 def cheese_p_value(state: MazeState, region: int | None) -> float:
-    """Of a uniform cheese: each level's rank among its allowed squares, as a number in 0..1, against uniform bins.
+    """Of a uniform cheese: its rank among each level's allowed squares, scaled to 0..1, in equal bins.
 
     Ranks are spread within their square, so levels with different numbers of squares can be pooled.
     """
@@ -188,7 +192,7 @@ def test_the_cheese_test_notices_a_cheese_that_avoids_a_part():
 
 
 def test_every_spanning_tree_of_the_smallest_maze_comes_up():
-    """2 x 2 cells have four spanning trees; Kruskal on a ring drops the last edge drawn, so each is as likely."""
+    """2 x 2 cells have four; Kruskal on a ring drops the last edge drawn, so each is as likely."""
     walls = Maze(3).generate(range(4000)).walls
     trees, counts = np.unique(walls.reshape(4000, -1), axis=0, return_counts=True)
     assert len(trees) == 4 and stats.chisquare(counts).pvalue > 1e-3

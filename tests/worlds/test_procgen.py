@@ -260,6 +260,12 @@ def test_procgen_obeys_edited_walls_cheese_and_mouse(worlds):
     assert won.reward.tolist() == [10]
     assert won.ended.tolist() == [True]
     assert won.state.mouse.tolist() == won.state.cheese.tolist() == [[7, 7]]
+    assert won.state.facing.tolist() == [Facing.RIGHT]
+    for facing, start, cheese, action in ((1, [6, 7], [6, 6], "LEFT_UP"), (0, [6, 6], [6, 7], "RIGHT_DOWN")):
+        before = face(place_cheese(place_mouse(state, np.array(start)), np.array(cheese)), facing)
+        after = world.step(before, [ProcgenAction[action]])
+        assert after.ended.tolist() == [True]
+        assert after.state.facing.tolist() == [1 - facing]
     again = world.step(won.state, [ProcgenAction.UP])
     assert equal(again.state, won.state)
     assert again.reward.tolist() == [0]
@@ -332,7 +338,7 @@ def test_foreign_bytes_are_refused_with_what_differs(worlds):
     record = 2 + 313
     between = words.copy()
     between.view("<f4")[WORDS["mouse x"] + 2 * record] = 3.25
-    with pytest.raises(ValueError, match="mouse x is 3.25, expected the middle of a square"):
+    with pytest.raises(ValueError, match=r"mouse x is 3\.25, expected the middle of a square"):
         easy.from_bytes([between.tobytes()])
     for name, at in WORDS.items():
         if name in ("lowest level", "highest level + 1", "previous level", "time"):

@@ -29,7 +29,10 @@ def show_field(
         row, column = (int(x) for x in np.asarray(square))
         if row >= 0:
             rows[row][column] = letter + rows[row][column][0]
+    # What is solid all around says nothing.
+    free = ~np.asarray(walls)
+    lines, columns = np.flatnonzero(free.any(1)), np.flatnonzero(free.any(0))
+    rows = [row[columns[0] : columns[-1] + 1] for row in rows[lines[0] : lines[-1] + 1]]
     key = f"M mouse, C cheese, arrow: most probable move ({THIN[3]} where below {SURE:.0%})"
-    width = len(walls)
-    frame = "█" * (2 * width + 4)
+    frame = "█" * (2 * len(rows[0]) + 4)
     return "\n".join([frame, *("██" + "".join(line) + "██" for line in rows), frame, key])

@@ -27,6 +27,7 @@ from goalscope.policies.weights import check_numbers, read_tensors
 
 PACKAGED = Path(__file__).parent / "packaged"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+SNAPSHOTS = "snapshots"
 METADATA_KEY = "goalscope"
 LARGEST_ARGUMENT = 4096
 """of an integer in a config's architecture: a bound on what a damaged file can make us build"""
@@ -90,11 +91,17 @@ def packaged() -> list[Packaged]:
     ]
 
 
+def snapshots(name: str) -> list[str]:
+    """The names, NAME@STEPS, of a packaged policy's states during training, in the order of training."""
+    found = [path.stem for path in (PACKAGED / name / SNAPSHOTS).glob(f"{name}@*.safetensors")]
+    return sorted(found, key=lambda snapshot: int(snapshot.partition("@")[2]))
+
+
 def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Policy:
     """Loads a policy; the state of torch's random numbers stays as it was.
 
     Args:
-        name_or_path: the name of a packaged policy; or a folder that `save` wrote; or a `.safetensors` file
+        name_or_path: the name of a packaged policy, or of one of its `snapshots`; or a folder that `save` wrote; or a `.safetensors` file
             (its config in its metadata, or in a `config.json` beside it); or a file of `torch.save` with the
             state dict of an IMPALA network, plain or under "state_dict" or "model_state_dict". A packaged
             name goes before a folder of that name in the working directory: write `./NAME` for the folder.
@@ -224,6 +231,10 @@ def _locate(name_or_path: str | os.PathLike[str]) -> Path:
     names = [policy.name for policy in packaged()] if os.sep not in text else []
     if text in names:
         return PACKAGED / text
+    if "@" in text and text.partition("@")[0] in names:
+        names = snapshots(text.partition("@")[0])
+        if text in names:
+            return PACKAGED / text.partition("@")[0] / SNAPSHOTS / f"{text}.safetensors"
     path = Path(text)
     try:
         found = bool(text) and path.exists()

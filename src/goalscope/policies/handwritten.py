@@ -127,7 +127,9 @@ class Handwritten(nn.Module):
         value = np.zeros(len(state))
         if self.rule in ("cheese", "corner"):
             target = state.cheese if self.rule == "cheese" else top_right(state)
-            steps = distances(state.walls, target)[np.arange(len(state)), state.mouse[:, 0], state.mouse[:, 1]]
+            steps = distances(state.walls, target)[
+                np.arange(len(state)), state.mouse[:, 0], state.mouse[:, 1]
+            ]
             value = np.where(steps >= 0, self.discount ** np.maximum(steps, 0).astype(float), 0.0)
         return PolicyOutput(logits.to(x.device), torch.from_numpy(value).float().to(x.device))
 

@@ -27,7 +27,11 @@ def chosen_levels(found: Measured) -> list[tuple[int, str]]:
         levels = np.flatnonzero(has & (maze_size(maze) == size))
         if len(levels) >= 3:
             order = levels[np.argsort(reach_cheese(found)[levels], kind="stable")]
-            return [(int(order[0]), "least"), (int(order[len(order) // 2]), "median"), (int(order[-1]), "greatest")]
+            return [
+                (int(order[0]), "least"),
+                (int(order[len(order) // 2]), "median"),
+                (int(order[-1]), "greatest"),
+            ]
     return [(int(level), "shown") for level in np.flatnonzero(has)[:3]]
 
 
@@ -53,7 +57,10 @@ def field_figures(found: Measured, moved: Fields, levels: Sequence[tuple[int, st
         levels: (index of the level, how it was chosen).
     """
     for i, (level, rule) in enumerate(levels):
-        shown = [average_facings(f, at, found.steps) for f, at in ((found.base, level), (moved, i), (found.bare, level))]
+        shown = [
+            average_facings(f, at, found.steps)
+            for f, at in ((found.base, level), (moved, i), (found.bare, level))
+        ]
         captions = (
             f"as generated: reaches the cheese {shown[0].reach_start:.0%}",
             f"cheese moved: reaches it {shown[1].reach_start:.0%}",
@@ -67,12 +74,20 @@ def field_figures(found: Measured, moved: Fields, levels: Sequence[tuple[int, st
             "to the cheese leaves the way to the corner."
         )
         svg = panel_grid(boards, columns=2, title=title)
-        yield f"field-{rule}", "field", Figure(svg, title, caption, _alt(svg))
+        yield f"field-{i + 1}", "field", Figure.of(svg, caption)
 
 
-def _alt(svg: str) -> str:
-    start = svg.find("<desc")
-    return svg[svg.find(">", start) + 1 : svg.find("</desc>", start)] if start >= 0 else ""
+def headline_figure(found: Measured, levels: Sequence[tuple[int, str]]) -> Iterator[Placed]:
+    """The chosen mazes of least and greatest P(cheese), side by side, under the headline."""
+    boards = [
+        board(field, f"{rule} P(cheese): {field.reach_start:.0%}")
+        for field, rule in ((average_facings(found.base, level, found.steps), rule) for level, rule in levels)
+        if rule != "median"
+    ]
+    title = f"Where {found.name} goes: two of the largest mazes"
+    svg = panel_grid(boards, columns=2, title=title)
+    caption = "Of the largest mazes with a decision square, the one with the least and the one with the greatest P(cheese)."
+    yield "headline", "headline", Figure.of(svg, caption)
 
 
 def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]:
@@ -80,25 +95,42 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
     policies = list(dict.fromkeys(f.policy for f in findings))
     table = {(f.policy, f.id): f for f in findings}
     title = "What pulls the mouse: cheese or corner?"
-    shown = {"cheese_pull": "the cheese's pull", "corner_instead": "the top-right corner first, cheese in another corner"}
+    shown = {
+        "cheese_pull": "the cheese's pull",
+        "corner_instead": "the top-right corner first, cheese in another corner",
+    }
     rows = [(words, table[p, f"reach.{name}"]) for name, words in shown.items() for p in policies]
-    svg = _forest([f.policy for _, f in rows], [f for _, f in rows], title, groups=[g for g, _ in rows], percent=True)
+    svg = _forest(
+        [f.policy for _, f in rows], [f for _, f in rows], title, groups=[g for g, _ in rows], percent=True
+    )
     caption = (
         "Above: how much the cheese's presence raises the chance of reaching its square. Below: with the cheese in the "
         "top-left or bottom-right corner of the largest mazes, the chance of coming to the top-right corner before it."
     )
-    yield "pulls", "headline", Figure(svg, title, caption, _alt(svg))
+    yield "pulls", "headline", Figure.of(svg, caption)
     sizes = sorted({int(f.id.rsplit(".", 1)[1]) for f in findings if f.id.startswith("reach.size.")})
     lines = []
     for policy in policies:
         here = [table[policy, f"reach.size.{s}"] for s in sizes]
-        lines.append(Line(policy, sizes, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high"))))
+        lines.append(
+            Line(policy, sizes, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high")))
+        )
     title = "Reaching the cheese, by maze size"
-    svg = curves(lines, title=title, x_label="maze size (squares)", percent=True, x_ticks=sizes, y_limits=(0, 1))
-    yield "reach-size", "reach", Figure(svg, title, "Cheese anywhere; bands are 95% intervals over levels.", _alt(svg))
+    svg = curves(
+        lines, title=title, x_label="maze size (squares)", percent=True, x_ticks=sizes, y_limits=(0, 1)
+    )
+    yield "reach-size", "reach", Figure.of(svg, "Cheese anywhere; bands are 95% intervals over levels.")
     for key, title, caption in (
-        ("quadrant", "Reaching the cheese, by the quadrant it lies in", "The mouse starts in the bottom-left."),
-        ("corner", "Reaching the cheese in a corner of the largest mazes", "Same mazes, cheese placed by hand."),
+        (
+            "quadrant",
+            "Reaching the cheese, by the quadrant it lies in",
+            "The mouse starts in the bottom-left.",
+        ),
+        (
+            "corner",
+            "Reaching the cheese in a corner of the largest mazes",
+            "Same mazes, cheese placed by hand.",
+        ),
     ):
         names = [f.id for f in findings if f.policy == subject and f.id.startswith(f"reach.{key}.")]
         series = []
@@ -107,12 +139,12 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
             series.append(Bars(policy, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high"))))
         labels = [name.rsplit(".", 1)[1].replace("_", "-") for name in names]
         svg = bars(labels, series, title=title, percent=True)
-        yield f"reach-{key}", "reach", Figure(svg, title, caption, _alt(svg))
+        yield f"reach-{key}", "reach", Figure.of(svg, caption)
     title = "At the fork: cheese before corner, corner before cheese"
     rows = [table[p, f"decision.{name}_first"] for name in ("cheese", "corner") for p in policies]
     groups = [f"{f.id.split('.')[1].split('_')[0]} first" for f in rows]
     svg = _forest([f.policy for f in rows], rows, title, groups=groups, percent=True)
-    yield "fork", "decision", Figure(svg, title, "Exact, from the decision square.", _alt(svg))
+    yield "fork", "decision", Figure.of(svg, "Exact, from the decision square.")
 
 
 def decision_figures(fit: DecisionRegression, findings: Sequence[Finding]) -> Iterator[Placed]:
@@ -125,14 +157,16 @@ def decision_figures(fit: DecisionRegression, findings: Sequence[Finding]) -> It
     title = "What decides P(cheese): standardised coefficients"
     svg = _forest(labels, here, title, reference=0)
     caption = (
-        "Each coefficient beside the other nine (with its control, the feature alone, below it). VIF: how far the others "
+        "Each coefficient beside the other eight (with its control, the feature alone, below it). VIF: how far the others "
         "inflate its variance. Sign: share of the subsets of the others beside which it keeps its sign."
     )
-    yield "decision-coefficients", "decision", Figure(svg, title, caption, _alt(svg))
+    yield "decision-coefficients", "decision", Figure.of(svg, caption)
     title = "How the features hang together (correlations)"
     short = [name.replace("_", " ") for name in fit.names]
-    svg = heat(fit.correlation, short, [str(i + 1) for i in range(len(short))], title=title, value_range=(-1, 1))
-    yield "decision-correlations", "decision", Figure(svg, title, "Columns are numbered as the rows.", _alt(svg))
+    svg = heat(
+        fit.correlation, short, [str(i + 1) for i in range(len(short))], title=title, value_range=(-1, 1)
+    )
+    yield "decision-correlations", "decision", Figure.of(svg, "Columns are numbered as the rows.")
 
 
 def explanation_figures(findings: Sequence[Finding]) -> Iterator[Placed]:
@@ -143,18 +177,28 @@ def explanation_figures(findings: Sequence[Finding]) -> Iterator[Placed]:
     labels = [f.question.split("'")[1] for f in here]
     if here:
         svg = _forest(labels, here, title, groups=[f"{scope} mazes" for scope in scopes])
-        yield "algorithms", "algorithm", Figure(svg, title, "Higher is better; the control is uniform moves.", _alt(svg))
+        yield "algorithms", "algorithm", Figure.of(svg, "Higher is better; the control is uniform moves.")
     title = "Does the policy follow its own value?"
     here = [f for f in findings if f.id.startswith("value.agreement.")]
     groups = [f"{f.id.rsplit('.', 1)[1]} squares" for f in here]
     order = sorted(range(len(here)), key=lambda i: groups[i])
-    svg = _forest([here[i].policy for i in order], [here[i] for i in order], title, groups=[groups[i] for i in order], percent=True)
-    yield "value-agreement", "value", Figure(svg, title, "Control: values shuffled within each level.", _alt(svg))
+    svg = _forest(
+        [here[i].policy for i in order],
+        [here[i] for i in order],
+        title,
+        groups=[groups[i] for i in order],
+        percent=True,
+    )
+    yield "value-agreement", "value", Figure.of(svg, "Control: values shuffled within each level.")
 
 
 def _forest(labels: Sequence[str], rows: Sequence[Finding], title: str, **options) -> str:
     columns = {k: [np.nan if getattr(f, k) is None else getattr(f, k) for f in rows] for k in (
         "estimate", "low", "high", "n", "control", "control_low", "control_high")}  # fmt: skip
-    return forest(labels, **columns, control_name=" / ".join(dict.fromkeys(f.control_name for f in rows)), title=title, **options)
-
-
+    return forest(
+        labels,
+        **columns,
+        control_name=" / ".join(dict.fromkeys(f.control_name for f in rows)),
+        title=title,
+        **options,
+    )

@@ -43,7 +43,7 @@ WALK_STEPS = 100
 
 
 LEAST_FORKS = 50
-"""levels with a decision square that the regression needs: five for each of its ten coefficients"""
+"""levels with a decision square that the regression needs: five for each of its ten coefficients (nine distances and the mean)"""
 LEAST_MAZES = 12
 """mazes that the comparison of algorithms needs, half of them held out"""
 
@@ -60,9 +60,18 @@ class About:
 def uniform(found: Measured) -> Measured:
     """The uniform random walk on the same levels: every move equally likely, value 0."""
     base, bare = (
-        replace(f, moves=np.full_like(f.moves, 0.2), value=np.zeros_like(f.value)) for f in (found.base, found.bare)
+        replace(f, moves=np.full_like(f.moves, 0.2), value=np.zeros_like(f.value))
+        for f in (found.base, found.bare)
     )
-    return replace(found, name="uniform random walk", base=base, bare=bare, corners={}, instead=np.empty(0), trained=None)
+    return replace(
+        found,
+        name="uniform random walk",
+        base=base,
+        bare=bare,
+        corners={},
+        instead=np.empty(0),
+        near=np.empty(0),
+    )
 
 
 def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Estimate]]]:
@@ -75,8 +84,8 @@ def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Est
         return lambda seed: bootstrap_mean(values, bounds=(low, 1.0), seed=seed)
 
     yield "reach.overall", f"P(reach the cheese within {steps} steps), cheese anywhere", mean(reached)
-    if found.trained is not None:
-        yield "reach.training", "P(reach the cheese) on the policy's own training distribution", mean(found.trained)
+    if len(found.near):
+        yield "reach.top_right_region", "P(reach the cheese), cheese in the top-right 5x5", mean(found.near)
     sizes = maze_size(maze)
     for size in np.unique(sizes):
         yield f"reach.size.{size}", f"P(reach the cheese), mazes of size {size}", mean(reached[sizes == size])
@@ -84,18 +93,38 @@ def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Est
     for i, name in enumerate(QUADRANTS):
         if (quadrant == i).any():
             words = name.replace("_", "-")
-            yield f"reach.quadrant.{name}", f"P(reach the cheese), cheese in the {words} quadrant", mean(reached[quadrant == i])
+            yield (
+                f"reach.quadrant.{name}",
+                f"P(reach the cheese), cheese in the {words} quadrant",
+                mean(reached[quadrant == i]),
+            )
     for name, values in found.corners.items():
         words = name.replace("_", "-")
-        yield f"reach.corner.{name}", f"P(reach the cheese), cheese in the {words} corner of the largest mazes", mean(values)
+        yield (
+            f"reach.corner.{name}",
+            f"P(reach the cheese), cheese in the {words} corner of the largest mazes",
+            mean(values),
+        )
     if len(found.instead):
-        question = "cheese in the top-left or bottom-right corner of the largest mazes: P(top-right corner first)"
+        question = (
+            "cheese in the top-left or bottom-right corner of the largest mazes: P(top-right corner first)"
+        )
         yield "reach.corner_instead", question, mean(found.instead)
     inside, lost = ends_near_corner(found)
     if lost.sum() > 1:
-        question = "where the cheese was not taken (and lies outside the top-right 5x5): share that ends in the 5x5"
-        yield "reach.ends_near_corner", question, lambda seed: bootstrap_ratio(inside, lost, bounds=(0, 1), seed=seed)
-    yield "reach.cheese_pull", "P(reach the cheese) minus P(reach that square when the cheese is removed)", mean(cheese_pull(found), -1)
+        question = (
+            "where the cheese was not taken (and lies outside the top-right 5x5): share that ends in the 5x5"
+        )
+        yield (
+            "reach.ends_near_corner",
+            question,
+            lambda seed: bootstrap_ratio(inside, lost, bounds=(0, 1), seed=seed),
+        )
+    yield (
+        "reach.cheese_pull",
+        "P(reach the cheese) minus P(reach that square when the cheese is removed)",
+        mean(cheese_pull(found), -1),
+    )
     yield (
         "reach.corner_pull",
         "without cheese: P(reach the top-right corner) minus the mean of the top-left and bottom-right corners",
@@ -105,7 +134,11 @@ def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Est
     for name, values in zip(("cheese", "corner"), first, strict=True):
         if len(values):
             other = "corner" if name == "cheese" else "cheese"
-            yield f"decision.{name}_first", f"from the decision square: P({name} before {other})", mean(values)
+            yield (
+                f"decision.{name}_first",
+                f"from the decision square: P({name} before {other})",
+                mean(values),
+            )
     yield from _field_quantities(found)
 
 
@@ -137,7 +170,11 @@ def behaviour_findings(found: Measured, control: Measured, about: About) -> list
     made = []
     for name, question, estimate in _quantities(found):
         method = "exact chain" if not name.startswith("field.") else "exact move probabilities"
-        made.append(finding(name, question, estimate(about.seed), controls.get(name), control.name, method, found, about))
+        made.append(
+            finding(
+                name, question, estimate(about.seed), controls.get(name), control.name, method, found, about
+            )
+        )
     return made
 
 
@@ -156,7 +193,7 @@ def finding(
 
 
 def regress(found: Measured, seed: int) -> DecisionRegression:
-    """The regression of P(cheese) on the ten distances, fitted on four fifths of the levels with a decision square.
+    """The regression of P(cheese) on the nine distances, fitted on four fifths of the levels with a decision square.
 
     Raises:
         ValueError: too few such levels.
@@ -175,18 +212,44 @@ def decision_findings(found: Measured, fit: DecisionRegression, about: About) ->
     for name, both, alone, stable, vif in zip(
         fit.names, fit.coefficients, fit.alone, fit.sign_stability, fit.vif, strict=True
     ):
-        question = f"log-odds of reaching the cheese per SD of {name}, beside the other nine (VIF {vif:.1f})"
+        question = f"log-odds of reaching the cheese per SD of {name}, beside the other eight (VIF {vif:.1f})"
         method = f"fractional logit; sign kept in {stable:.0%} of the subsets of the others"
         made.append(
-            finding(f"decision.coef.{name}", question, both, alone, "the feature alone", method, found, about, "log-odds per SD")
+            finding(
+                f"decision.coef.{name}",
+                question,
+                both,
+                alone,
+                "the feature alone",
+                method,
+                found,
+                about,
+                "log-odds per SD",
+            )
         )
     judged = (
-        ("accuracy", fit.accuracy, fit.base_accuracy, "share of levels", "expected accuracy on held-out levels"),
+        (
+            "accuracy",
+            fit.accuracy,
+            fit.base_accuracy,
+            "share of levels",
+            "expected accuracy on held-out levels",
+        ),
         ("log_loss", fit.log_loss, fit.base_log_loss, "nats per level", "log-loss on held-out levels"),
     )
     for name, estimate, base, unit, question in judged:
         made.append(
-            finding(f"decision.{name}", f"regression of P(cheese): {question}", estimate, base, "base rate", "fractional logit", found, about, unit)
+            finding(
+                f"decision.{name}",
+                f"regression of P(cheese): {question}",
+                estimate,
+                base,
+                "base rate",
+                "fractional logit",
+                found,
+                about,
+                unit,
+            )
         )
     return made
 
@@ -208,7 +271,13 @@ def which_algorithm(found: Measured, mazes: np.ndarray, seed: int) -> AlgorithmC
     scores["right-hand"] = right_hand_scores(take(there, node), _faced(walks.move)[time, level])
     order = np.random.default_rng(seed).permutation(len(found.base.maze))
     return compare_algorithms(
-        scores, move, level, train=order[level] % 2 == 0, pattern=_patterns(there)[node], mixtures=MIXTURES, seed=seed
+        scores,
+        move,
+        level,
+        train=order[level] % 2 == 0,
+        pattern=_patterns(there)[node],
+        mixtures=MIXTURES,
+        seed=seed,
     )
 
 
@@ -237,8 +306,22 @@ def algorithm_findings(found: Measured, fit: AlgorithmComparison, scope: str, ab
         if model.name != "uniform":
             question = f"held-out log-likelihood per step of '{title(model.name)}', {scope} mazes"
             identifier = f"algorithm.{scope}.{model.name.replace(' + ', '.').replace('-', '_')}"
-            behind = f"{model.behind.estimate:.4f} behind the best" if model.behind.estimate > 0 else "the best"
-            made.append(finding(identifier, question, model.log_likelihood, control, "uniform moves", f"rules with a fitted temperature; {behind}", found, about, "nats per step"))
+            behind = (
+                f"{model.behind.estimate:.4f} behind the best" if model.behind.estimate > 0 else "the best"
+            )
+            made.append(
+                finding(
+                    identifier,
+                    question,
+                    model.log_likelihood,
+                    control,
+                    "uniform moves",
+                    f"rules with a fitted temperature; {behind}",
+                    found,
+                    about,
+                    "nats per step",
+                )
+            )
     return made
 
 
@@ -258,7 +341,10 @@ def title(algorithm: str) -> str:
 def agreement_findings(found: Measured, about: About) -> list[Finding]:
     """Section 5: is the most probable move the one of the highest next value? Taking the cheese counts as the highest."""
     base = found.base
-    places = {"all": np.ones(len(base.squares), bool), "decision": is_square(base, decision_square(base.maze))}
+    places = {
+        "all": np.ones(len(base.squares), bool),
+        "decision": is_square(base, decision_square(base.maze)),
+    }
     made = []
     for name, mask in places.items():
         if not (mask & ~base.squares.goal).any():
@@ -269,8 +355,16 @@ def agreement_findings(found: Measured, about: About) -> list[Finding]:
         )  # fmt: skip
         question = f"how often the most probable move is the one of the highest next value, {name} squares"
         made.append(
-            finding(f"value.agreement.{name}", question, result.agreement, result.shuffled, "values shuffled within the level", "value-policy agreement", found, about, "share of squares")
+            finding(
+                f"value.agreement.{name}",
+                question,
+                result.agreement,
+                result.shuffled,
+                "values shuffled within the level",
+                "value-policy agreement",
+                found,
+                about,
+                "share of squares",
+            )
         )
     return made
-
-

@@ -16,7 +16,7 @@ import torch
 from goalscope.evidence.finding import Finding, code_version, write_findings
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.plots.figure import Figure, write_figures
-from goalscope.policies.checkpoint import Policy, load, packaged, untrained
+from goalscope.policies.checkpoint import Policy, load, packaged, snapshots, untrained
 from goalscope.report.html import write_report
 from goalscope.rollout import fields
 from goalscope.studies import maze_figures, maze_words
@@ -32,7 +32,9 @@ from goalscope.studies.maze_findings import (
     uniform,
     which_algorithm,
 )
-from goalscope.studies.maze_measure import Levels, Measured, measure, restore, study_levels
+from goalscope.studies.maze_measure import REGION, Levels, Measured, measure, restore, study_levels
+from goalscope.studies.maze_training import LEVELS as SNAPSHOT_LEVELS
+from goalscope.studies.maze_training import training_figure, training_findings
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze_paths import corner
@@ -88,25 +90,25 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
     if options.levels < 1:
         raise ValueError(f"--levels must be at least 1, got {options.levels}")
     if options.first_level < 0 or options.seed < 0:
-        raise ValueError(f"--first-level and --seed must not be negative, got {options.first_level} and {options.seed}")
+        raise ValueError(
+            f"--first-level and --seed must not be negative, got {options.first_level} and {options.seed}"
+        )
     policy = load(options.policy, options.device) if isinstance(options.policy, str) else options.policy
-    world = _world(options, policy)
+    world, near = _worlds(options, policy)
     policies = _compared(policy, world, options)
     about = About(_world_words(options, world), options.seed, code_version())
     provenance = _provenance(options, policies, about)
     out = Path(options.out or f"runs/maze-{policy.name}")
     with RunFolder.create(out, provenance) as run:
-        levels = study_levels(world, options.first_level, options.levels)
+        levels = study_levels(world, near, options.first_level, options.levels)
         found: dict[str, Measured] = {}
         for each in policies:
             say(f"{each.name}: moves on every square of {len(levels.state)} mazes")
-            # What the policy was trained on is compared on the same levels with the untrained network alone.
-            own = each.name in (policy.name, "untrained")
-            region = _region(policy) if own else "unknown"
-            arrays = run.stage(f"measure-{each.name}", lambda e=each, r=region: measure(e.module, levels, r))
+            arrays = run.stage(f"measure-{each.name}", lambda each=each: measure(each.module, levels))
             found[each.name] = restore(each.name, each.sha256, arrays, levels)
+        history = _history(policy, (world, near), policies[-1], options, run, about, say)
         say("findings")
-        headline, sections, findings, figures = _conclude(policy, found, levels, about)
+        headline, sections, findings, figures = _conclude(policy, found, levels, history, about)
         write_findings(run.path / "findings.parquet", findings)
         write_figures(run.path, figures)
         record = {"title": f"What does {policy.name} pursue?", "headline": headline, "sections": sections}
@@ -118,7 +120,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
 
 
 def _conclude(
-    policy: Policy, found: dict[str, Measured], levels: Levels, about: About
+    policy: Policy, found: dict[str, Measured], levels: Levels, history: list[Finding], about: About
 ) -> tuple[str, list[dict[str, str]], list[Finding], list[tuple[str, str, Figure]]]:
     """Headline, sections, findings and figures, all from what was measured."""
     subject, blank = found[policy.name], found["untrained"]
@@ -139,7 +141,8 @@ def _conclude(
         fit = str(error)
     mine = {f.id: f for f in findings if f.policy == policy.name}
     chosen = maze_figures.chosen_levels(subject)
-    figures = list(maze_figures.reach_figures(findings, policy.name))
+    figures = list(maze_figures.headline_figure(subject, chosen)) if chosen else []
+    figures += maze_figures.reach_figures(findings, policy.name)
     if chosen:
         drawn = take(levels.state, [level for level, _ in chosen])
         moved = fields(policy.module, levels.world, place_cheese(drawn, corner(drawn, top=True, right=False)))
@@ -147,28 +150,40 @@ def _conclude(
     if not isinstance(fit, str):
         figures += maze_figures.decision_figures(fit, [f for f in findings if f.policy == policy.name])
     figures += maze_figures.explanation_figures(findings)
-    sections = maze_words.sections(mine, fit, fits, [rule for _, rule in chosen])
-    return maze_words.headline(mine, fits), sections, findings, figures
+    figures += training_figure(history)
+    sections = maze_words.sections(mine, fit, fits, [rule for _, rule in chosen], history)
+    return maze_words.headline(mine, fits), sections, findings + history, figures
 
 
-def _world(options: Options, policy: Policy) -> Any:
+def _history(
+    policy: Policy, worlds: tuple[Any, Any], blank: Policy, options: Options, run: RunFolder, about: About, say: Callable[[str], None]
+) -> list[Finding]:  # fmt: skip
+    """Findings on the policy's training snapshots, where it is packaged with some."""
+    names = snapshots(policy.name) if options.policy == policy.name else []
+    if not names or options.world != "maze":
+        return []
+    say(f"{len(names)} snapshots of the training of {policy.name}")
+    levels = study_levels(*worlds, options.first_level, min(options.levels, SNAPSHOT_LEVELS))
+    return training_findings([load(n, options.device) for n in names], blank, levels, run.stage, about)
+
+
+def _worlds(options: Options, policy: Policy) -> tuple[Any, Any]:
+    """The world with the cheese anywhere, and the same with the cheese in the top-right 5 x 5."""
     if options.world == "procgen":
         from goalscope.worlds.procgen import ProcgenMaze
 
-        return ProcgenMaze(options.distribution or "easy")
+        distribution = options.distribution or "easy"
+        return ProcgenMaze(distribution), ProcgenMaze(distribution, REGION)
     if options.world != "maze":
         raise ValueError(f"--world must be maze or procgen, got {options.world!r}")
     if options.distribution is not None:
         raise ValueError("--distribution is Procgen's: add --world procgen, or leave it out")
     size = getattr(policy.module, "size", None)
-    if size is None:
-        raise ValueError(f"{policy.name} does not see the maze world's planes (it takes pixels?): add --world procgen")
-    return Maze(size, cheese_region=None)
-
-
-def _region(policy: Policy) -> int | None | str:
-    """The cheese region that the policy was trained with, where its config says so."""
-    return policy.config.get("world", {}).get("cheese_region", "unknown")
+    if not isinstance(size, int):
+        raise ValueError(
+            f"{policy.name} does not see the maze world's planes (it takes pixels?): add --world procgen"
+        )
+    return Maze(size, cheese_region=None), Maze(size, REGION)
 
 
 def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:

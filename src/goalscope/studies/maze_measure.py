@@ -32,9 +32,9 @@ class Levels:
     """N levels of the world, cheese where the world puts it (anywhere)"""
     largest: Any
     """C levels of the largest size, without regard to where their cheese is"""
+    near: Any
+    """the N levels with the cheese in the top-right 5 x 5: can it do what it was shaped for?"""
     world: Any
-    first: int
-    """number of the first level; the others follow"""
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,33 @@ class Measured:
     """[C] exact P(reach the cheese) with it in that corner of the largest mazes"""
     instead: np.ndarray
     """[C] exact P(top-right corner before the cheese) with the cheese in the top-left, bottom-right corner; the mean"""
-    trained: np.ndarray | None
-    """[N] exact P(reach the cheese) on the policy's own training distribution, where its config names one"""
+    near: np.ndarray
+    """[N] exact P(reach the cheese) with it in the top-right 5 x 5"""
     steps: int
     """time limit"""
 
 
-def study_levels(world: Any, first: int, count: int) -> Levels:
-    """Levels first, first + 1, ... and, of them or those that follow, some of the largest size."""
+def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
+    """Levels first, first + 1, ... of both worlds and, of these or those that follow, some of the largest size.
+
+    Args:
+        world: with the cheese anywhere. near: the same with the cheese in the top-right 5 x 5.
+        first: number of the first level. count: N.
+    """
     state = world.generate(np.arange(first, first + count))
-    wanted, found = max(30, count // 5), [take(state, maze_size(state) == world.size)]
+    wanted, found = max(10, count // 5), [take(state, maze_size(state) == world.size)]
     seed = first + count
     while sum(map(len, found)) < wanted:
         more = world.generate(np.arange(seed, seed + count))
         found.append(take(more, maze_size(more) == world.size))
         seed += count
-    return Levels(state, take(concatenate(found), slice(wanted)), world, first)
+    return Levels(
+        state, take(concatenate(found), slice(wanted)), near.generate(np.arange(first, first + count)), world
+    )
 
 
-def measure(module: nn.Module, levels: Levels, region: int | None | str) -> dict[str, np.ndarray]:
-    """Runs the policy wherever the study needs it; returns plain arrays, see `restore`.
-
-    Args:
-        module: the policy.
-        levels: the mazes.
-        region: the cheese region of the policy's training distribution (None is anywhere), or "unknown".
-    """
+def measure(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
+    """Runs the policy wherever the study needs it; gives plain arrays, which `restore` takes."""
     world, state = levels.world, levels.state
     base = fields(module, world, state)
     bare = fields(module, world, remove_cheese(state))
@@ -89,12 +90,7 @@ def measure(module: nn.Module, levels: Levels, region: int | None | str) -> dict
             there = is_square(placed, top_right(placed.maze))
             instead.append(before(placed, there, placed.squares.goal, world.time_limit)[placed.squares.start])
     arrays["instead"] = np.mean(instead, axis=0)
-    if region is None:
-        arrays["trained"] = base.reach_from_start(world.time_limit)
-    elif isinstance(region, int):
-        own = Maze(world.size, region, world.time_limit)
-        trained = fields(module, own, own.generate(np.arange(levels.first, levels.first + len(state))))
-        arrays["trained"] = trained.reach_from_start(world.time_limit)
+    arrays["near"] = fields(module, world, levels.near).reach_from_start(world.time_limit)
     return arrays
 
 
@@ -108,7 +104,7 @@ def restore(name: str, sha256: str, arrays: dict[str, np.ndarray], levels: Level
         Fields(bare, levels.world.squares(bare), arrays["bare_moves"], arrays["bare_value"]),
         {name: arrays[f"corner_{name}"] for name in CORNERS},
         arrays["instead"],
-        arrays.get("trained"),
+        arrays["near"],
         levels.world.time_limit,
     )
 
@@ -177,7 +173,9 @@ def cheese_first(found: Measured) -> tuple[np.ndarray, np.ndarray]:
     result = []
     for target, other in (("cheese", "corner"), ("corner", "cheese")):
         reached = before(field, ends[target], ends[other], found.steps)[at]
-        result.append((np.bincount(level, reached, len(has)) / np.bincount(level, minlength=len(has)).clip(1))[has])
+        result.append(
+            (np.bincount(level, reached, len(has)) / np.bincount(level, minlength=len(has)).clip(1))[has]
+        )
     return result[0], result[1]
 
 
@@ -198,11 +196,12 @@ def toward(field: Fields, target: np.ndarray) -> np.ndarray:
 
 
 def decision_features(maze: MazeState) -> tuple[np.ndarray, list[str]]:
-    """The ten distances of the regression of P(cheese), for levels that have a decision square.
+    """The distances of the regression of P(cheese), for levels that have a decision square.
 
     Returns:
-        [D, 10] and their names: Euclidean and step distances cheese to decision square, cheese to corner, decision
-        square to corner, and the least ones of cheese and decision square to the top-right 5 x 5.
+        [D, 9] and their names: Euclidean and step distances cheese to decision square, cheese to corner, decision
+        square to corner, and the least ones of cheese and decision square to the top-right 5 x 5. The steps from
+        cheese to corner are left out: in a tree they are those by way of the decision square, an exact sum of two others.
     """
     fork = decision_square(maze)
     has = fork[:, 0] >= 0
@@ -222,5 +221,5 @@ def decision_features(maze: MazeState) -> tuple[np.ndarray, list[str]]:
             found[f"{measure_name}_{name}_area"] = np.where(inside, values, np.inf).min((1, 2))
             if name == "cheese":
                 found[f"{measure_name}_cheese_decision"] = values[levels, fork[:, 0], fork[:, 1]]
-    names = sorted(found)
+    names = sorted(found.keys() - {"steps_cheese_corner"})
     return np.stack([found[name] for name in names], 1).astype(float), names

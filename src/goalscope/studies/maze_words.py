@@ -21,7 +21,9 @@ def is_goal(pull: Finding) -> bool:
 
 def told(finding: Finding, percent: bool = True) -> str:
     """The estimate with interval, and the control where there is one."""
-    control = "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
+    control = (
+        "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
+    )
     return f"{_number(finding.estimate, percent)} [{_number(finding.low, percent)}, {_number(finding.high, percent)}{control}]"
 
 
@@ -43,11 +45,13 @@ def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmCompari
         (True, True): f"{policy} pursues both the cheese and the top-right corner.",
         (True, False): f"{policy} pursues the cheese; that the top-right corner draws it is not shown.",
         (False, True): f"{policy} pursues the top-right corner; that the cheese draws it is not shown.",
-        (False, False): f"No goal was found in {policy}: neither the cheese nor the top-right corner draws it.",
+        (
+            False,
+            False,
+        ): f"No goal was found in {policy}: neither the cheese nor the top-right corner draws it.",
     }[wants_cheese, wants_corner]
     reached = f"It reaches the cheese in {told(subject['reach.overall'])} of mazes with the cheese anywhere"
-    if "reach.training" in subject:
-        reached += f", and in {told(subject['reach.training'])} of mazes as in its training"
+    reached += f", and in {told(subject['reach.top_right_region'])} with the cheese in the top-right 5x5"
     parts = [
         verdict,
         f"{reached}.",
@@ -56,9 +60,13 @@ def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmCompari
         f"in {told(corner)}.",
     ]
     if "decision.cheese_first" in subject:
-        parts.append(f"Where the ways to the two part, it takes the cheese first in {told(subject['decision.cheese_first'])}.")
+        parts.append(
+            f"Where the ways to the two part, it takes the cheese first in {told(subject['decision.cheese_first'])}."
+        )
     ruled_out, left = _explanations(wants_cheese, wants_corner, fits)
-    parts.append(f"Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. Not ruled out: {'; '.join(left) or 'none of those tried'}.")
+    parts.append(
+        f"Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. Not ruled out: {'; '.join(left) or 'none of those tried'}."
+    )
     return " ".join(parts)
 
 
@@ -87,7 +95,11 @@ def _explanations(
 
 
 def sections(
-    subject: Mapping[str, Finding], fit: DecisionRegression | str, fits: Mapping[str, AlgorithmComparison], figures: Sequence[str]
+    subject: Mapping[str, Finding],
+    fit: DecisionRegression | str,
+    fits: Mapping[str, AlgorithmComparison],
+    figures: Sequence[str],
+    history: Sequence[Finding],
 ) -> list[dict[str, str]]:
     """The report's sections: key, title, question and a one-sentence answer.
 
@@ -96,28 +108,46 @@ def sections(
         fit: the regression, or why there is none.
         fits: as in `headline`.
         figures: names of the levels drawn in section 2.
+        history: findings on the snapshots of the training, if any.
     """
     top_left, bottom_right = subject["reach.corner.top_left"], subject["reach.corner.bottom_right"]
     near = subject.get("reach.ends_near_corner")
     answers = {
         "reach": f"Cheese anywhere: {told(subject['reach.overall'])}; in the top-left corner of the largest mazes "
         f"{told(top_left)}, in the bottom-right {told(bottom_right)}."
-        + (f" Where it misses the cheese, it ends near the top-right corner in {told(near)}." if near else ""),
+        + (
+            f" Where it misses the cheese, it ends near the top-right corner in {told(near)}." if near else ""
+        ),
         "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation, mean over squares)."
         + (f" Mazes drawn: {', '.join(figures)} P(cheese)." if figures else ""),
         "decision": _decision_words(fit),
         "algorithm": " ".join(_algorithm_words(scope, fit) for scope, fit in fits.items())
         or "Not answered: too few mazes to fit the rules on some and judge them on others.",
         "value": f"On all squares {told(subject['value.agreement.all'])}"
-        + (f"; at decision squares {told(subject['value.agreement.decision'])}." if "value.agreement.decision" in subject else "."),
+        + (
+            f"; at decision squares {told(subject['value.agreement.decision'])}."
+            if "value.agreement.decision" in subject
+            else "."
+        ),
     }
     titles = {
         "reach": ("Reach", "Where does it go, and how often does it get the cheese?"),
         "field": ("Vector fields", "What would it do on every square, and what does the cheese change?"),
         "decision": ("What decides", "At the fork between cheese and corner, what makes it take the cheese?"),
-        "algorithm": ("Which algorithm", "Which simple rule describes its moves on mazes that the rule was not fitted on?"),
+        "algorithm": (
+            "Which algorithm",
+            "Which simple rule describes its moves on mazes that the rule was not fitted on?",
+        ),
         "value": ("Value and policy", "Does it move to where its own value estimate is highest?"),
     }
+    if history:
+        first, last = history[:3], history[-3:]
+        answers["training"] = (
+            f"From {first[0].policy} to {last[0].policy}: reaching the cheese {_number(first[0].estimate, True)} to {told(last[0])}, the "
+            f"cheese's pull {_number(first[1].estimate, True)} to {told(last[1])}, the corner instead of cheese elsewhere "
+            f"{_number(first[2].estimate, True)} to {told(last[2])}."
+        )
+        titles["training"] = ("Over training", "How did the goal come about?")
     return [{"key": k, "title": t, "question": q, "answer": answers[k]} for k, (t, q) in titles.items()]
 
 
@@ -130,10 +160,14 @@ def _decision_words(fit: DecisionRegression | str) -> str:
         if estimate.excludes(0) and stable == 1
     ]
     return (
-        f"The ten distances predict the outcome of {fit.accuracy.estimate:.1%} of held-out levels "
+        f"Nine distances (the tenth, steps cheese to corner, is the exact sum of two of them) predict the outcome of {fit.accuracy.estimate:.1%} of held-out levels "
         f"[{fit.accuracy.low:.1%}, {fit.accuracy.high:.1%}] against a base rate of {fit.base_accuracy.estimate:.1%}. "
         f"The largest VIF is {fit.vif.max():.0f}, so single coefficients mean little; "
-        + (f"firm (interval off 0, one sign in all subsets): {', '.join(firm)}." if firm else "none is firm (interval off 0 and one sign in all subsets).")
+        + (
+            f"firm (interval off 0, one sign in all subsets): {', '.join(firm)}."
+            if firm
+            else "none is firm (interval off 0 and one sign in all subsets)."
+        )
     )
 
 
@@ -141,4 +175,6 @@ def _algorithm_words(scope: str, fit: AlgorithmComparison) -> str:
     best = fit.models[0]
     words = f"In {scope} mazes the best is '{title(best.name)}' ({best.log_likelihood.estimate:.3f} nats per step, uniform {fit['uniform'].log_likelihood.estimate:.3f})"
     others = [title(name) for name in fit.tied if name != best.name]
-    return words + (f", not distinguishable from {' and '.join(others)}." if others else ", ahead of all others.")
+    return words + (
+        f", not distinguishable from {' and '.join(others)}." if others else ", ahead of all others."
+    )

@@ -40,7 +40,7 @@ def train_maze(
         device: where to train.
 
     Returns:
-        The folder of the finished policy, `out`/policy; log-spaced snapshots lie in its `snapshots`.
+        The folder of the finished policy, `out`/policy; log-spaced snapshots are in `out`/snapshots.
 
     Raises:
         ValueError: an option out of range, or `out` holds a run with other settings.
@@ -65,12 +65,11 @@ def train_maze(
     finished = folder / "policy"
     card = _card(policy, world, folder, config, seed, seconds)
     save(finished, policy, description, card)
-    (finished / "snapshots").mkdir(exist_ok=True)
     for mark in marks:
         snapshot = Compact(size, CHANNELS, BLOCKS)
         snapshot.load_state_dict(_weights(folder / "snapshots" / f"step-{mark}.safetensors"))
         description["training"]["steps_done"] = mark
-        save(finished / "snapshots" / f"step-{mark}.safetensors", snapshot, description)
+        save(folder / "snapshots" / f"{folder.name}@{mark}.safetensors", snapshot, description)
     return finished
 
 
@@ -88,7 +87,13 @@ def _card(policy: Compact, world: Maze, folder: Path, config: PPO, seed: int, se
     sampled = bootstrap_mean(played, bounds=(0, 1))
     largest = bootstrap_mean(exact[maze_size(levels) == world.size], bounds=(0, 1))
     region = world.cheese_region
-    where = "anywhere" if region is None else "in the top-right square" if region == 1 else f"in the top-right {region} x {region}"
+    where = (
+        "anywhere"
+        if region is None
+        else "in the top-right square"
+        if region == 1
+        else f"in the top-right {region} x {region}"
+    )
     option = "" if region is None else f" --cheese-region {region}"
     bits = "" if config.precision == "float32" else f" --precision {config.precision}"
     command = f"goalscope train maze{option} --size {world.size} --seed {seed} --steps {config.steps}{bits}"

@@ -131,9 +131,9 @@ class _Experience:
             rewards.append(reward)
             ends.append(over)
         last_values = self._forward(world.observe(self.state), self.carry)[1]
-        stacked = [torch.stack(x) for x in (actions, log_probs, values)]
         return _Batch(
-            np.stack(observations), np.stack(starts), *stacked, np.stack(rewards), np.stack(ends), carry, last_values, episodes
+            np.stack(observations), np.stack(starts), torch.stack(actions), torch.stack(log_probs),
+            torch.stack(values), np.stack(rewards), np.stack(ends), carry, last_values, episodes,
         )  # fmt: skip
 
 
@@ -152,7 +152,12 @@ def _autocast(config: PPO, policy: nn.Module) -> torch.autocast:
 
 
 def advantages(
-    rewards: np.ndarray, values: np.ndarray, ends: np.ndarray, last_values: np.ndarray, discount: float, lam: float
+    rewards: np.ndarray,
+    values: np.ndarray,
+    ends: np.ndarray,
+    last_values: np.ndarray,
+    discount: float,
+    lam: float,
 ) -> np.ndarray:
     """Generalised advantage estimates (Schulman et al. 2016, eq. 16).
 
@@ -268,7 +273,9 @@ def train(
     experience = _Experience(world, policy, config, seed)
     steps, before = 0, 0.0
     if (folder / "state.pt").exists():
-        steps, before = _restore(folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed)
+        steps, before = _restore(
+            folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed
+        )
     rows = _rows_until(folder / "curve.csv", steps)
     began, saved = time.monotonic(), time.monotonic()
     with Progress(disable=not progress, console=_stderr()) as bar:
@@ -292,10 +299,24 @@ def train(
             rows.append(row)
             for mark in snapshots:
                 if previous < mark <= steps:
-                    save_file({k: v.contiguous() for k, v in policy.state_dict().items()}, folder / "snapshots" / f"step-{mark}.safetensors")
+                    save_file(
+                        {k: v.contiguous() for k, v in policy.state_dict().items()},
+                        folder / "snapshots" / f"step-{mark}.safetensors",
+                    )
             if steps >= config.steps or time.monotonic() - saved > checkpoint_seconds:
                 _write_rows(folder / "curve.csv", rows)
-                _save(folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed, steps, seconds)
+                _save(
+                    folder / "state.pt",
+                    policy,
+                    optimizer,
+                    generator,
+                    rng,
+                    experience,
+                    config,
+                    seed,
+                    steps,
+                    seconds,
+                )
                 saved = time.monotonic()
             recent = [r["success"] for r in rows[-10:] if r["episodes"]]
             description = f"success {np.mean(recent):.3f}" if recent else "training"
@@ -342,7 +363,7 @@ def _restore(
     policy.load_state_dict(record["policy"])
     optimizer.load_state_dict(record["optimizer"])
     generator.set_state(record["generator"])
-    bits = rng.bit_generator.state
+    bits = dict(rng.bit_generator.state)
     kept = {k: int(v) for k, v in record["rng"].items()}
     bits["has_uint32"], bits["uinteger"] = kept.pop("has_uint32", 0), kept.pop("uinteger", 0)
     bits["state"] = kept
@@ -358,7 +379,9 @@ def _rows_until(path: Path, steps: int) -> list[dict[str, float]]:
         return []
     with path.open() as file:
         counts = ("steps", "episodes")
-        rows = [{k: int(v) if k in counts else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        rows = [
+            {k: int(v) if k in counts else float(v) for k, v in row.items()} for row in csv.DictReader(file)
+        ]
     return [row for row in rows if row["steps"] <= steps]
 
 

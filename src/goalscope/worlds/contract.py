@@ -91,7 +91,7 @@ def concatenate(states: Iterable[S]) -> S:
     return dataclasses.replace(states[0], **fields)  # type: ignore[type-var]
 
 
-def check_world(world: World, seeds: Sequence[int], steps: int = 20) -> None:
+def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20) -> None:
     """Checks that `world` keeps the contract; raises ValueError that names the clause it breaks.
 
     Clauses: the same seed gives the same level, and not all seeds the same; a batch's levels do not influence
@@ -104,7 +104,6 @@ def check_world(world: World, seeds: Sequence[int], steps: int = 20) -> None:
         seeds: [N] of the levels to check it on, at least two.
         steps: random actions taken in each level. Choose levels and steps so that some levels end.
     """
-    seeds = np.asarray(seeds)
     if len(seeds) < 2:
         raise ValueError("check_world needs at least two seeds")
     start = world.generate(seeds)

@@ -85,7 +85,17 @@ class Maze:
         walls = np.ones((n, self.size, self.size), bool)
         mouse = np.empty((n, 2), np.int16)
         cheese = np.empty((n, 2), np.int16)
-        kernels.run(kernels.generate, kernels.GENERATE, walls, seeds, self.size, self.cheese_region or 0, walls, mouse, cheese)
+        kernels.run(
+            kernels.generate,
+            kernels.GENERATE,
+            walls,
+            seeds,
+            self.size,
+            self.cheese_region or 0,
+            walls,
+            mouse,
+            cheese,
+        )
         return MazeState(walls, mouse, cheese)
 
     def step(self, state: MazeState, actions: np.ndarray) -> Step[MazeState]:
@@ -110,7 +120,9 @@ class Maze:
     def observe(self, state: MazeState) -> np.ndarray:
         """[N, 3, W, W] uint8 planes of 0 and 1: walls, mouse, cheese."""
         planes = np.empty((len(state), 3, *state.walls.shape[1:]), np.uint8)
-        kernels.run(kernels.observe, kernels.OBSERVE, state.walls, state.walls, state.mouse, state.cheese, planes)
+        kernels.run(
+            kernels.observe, kernels.OBSERVE, state.walls, state.walls, state.mouse, state.cheese, planes
+        )
         return planes
 
     def squares(self, state: MazeState) -> Squares:
@@ -143,7 +155,9 @@ def parse_maze(text: str, size: int | None = None) -> MazeState:
     above = len(text) - len(text.lstrip("\n"))  # empty lines above the maze count as lines
     side = len(rows[0])
     if not text.strip():
-        raise ValueError("the maze text is empty: write one character a square, # for walls, . for free, M, C")
+        raise ValueError(
+            "the maze text is empty: write one character a square, # for walls, . for free, M, C"
+        )
     found: dict[str, tuple[int, int]] = {}
     for line, row in enumerate(rows, above + 1):
         if len(row) != side:
@@ -172,7 +186,9 @@ def parse_maze(text: str, size: int | None = None) -> MazeState:
             f"the maze is {side} x {side}: its side must be odd (3, 5, ...); add or drop a row and column"
         )
     if size is not None and side > size:
-        raise ValueError(f"the maze is {side} x {side}, larger than the {size} x {size} that this world or policy takes")
+        raise ValueError(
+            f"the maze is {side} x {side}, larger than the {size} x {size} that this world or policy takes"
+        )
     if "mouse" not in found:
         raise ValueError("the maze has no mouse: write M on one free square")
     width = side if size is None else size
@@ -180,7 +196,9 @@ def parse_maze(text: str, size: int | None = None) -> MazeState:
     walls = np.ones((1, width, width), bool)
     walls[0, margin : margin + side, margin : margin + side] = [[c == "#" for c in row] for row in rows]
     # Lines and columns count from 1.
-    squares = {thing: (line - above - 1 + margin, column - 1 + margin) for thing, (line, column) in found.items()}
+    squares = {
+        thing: (line - above - 1 + margin, column - 1 + margin) for thing, (line, column) in found.items()
+    }
     mouse, cheese = (np.array([squares.get(thing, (-1, -1))], np.int16) for thing in ("mouse", "cheese"))
     return _checked(MazeState(walls, mouse, cheese))
 
@@ -231,7 +249,9 @@ def _squares(state: MazeState, squares: np.ndarray) -> np.ndarray:
     outside = ((squares < 0) | (squares >= width)).any(1)
     if outside.any():
         n = int(outside.argmax())
-        raise ValueError(f"level {n}: square {tuple(map(int, squares[n]))} lies outside the {width} x {width} world")
+        raise ValueError(
+            f"level {n}: square {tuple(map(int, squares[n]))} lies outside the {width} x {width} world"
+        )
     return squares.astype(np.int16)
 
 

@@ -72,7 +72,9 @@ def distances(walls: np.ndarray, squares: np.ndarray) -> np.ndarray:
         ValueError: shapes that do not fit, a square outside the world.
     """
     if walls.ndim != 3 or np.shape(squares) != (len(walls), 2):
-        raise ValueError(f"walls [N, W, W] and squares [N, 2] expected, got {walls.shape} and {np.shape(squares)}")
+        raise ValueError(
+            f"walls [N, W, W] and squares [N, 2] expected, got {walls.shape} and {np.shape(squares)}"
+        )
     squares = np.asarray(squares)
     outside = (squares[:, 0] >= 0) & ((squares < 0) | (squares >= walls.shape[1:])).any(1)
     if outside.any():

@@ -1,0 +1,191 @@
+"""The order of the layers, and the habits that hold in every file of the package."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import goalscope
+
+PACKAGE = Path(goalscope.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+MAY_IMPORT = {
+    # room: the rooms that it may import beside itself
+    "worlds": set(),
+    "activations": set(),
+    "stats": set(),
+    "policies": {"worlds"},
+    "methods": {"activations", "stats"},
+    "evidence": {"stats"},
+    "plots": {"stats"},
+    "report": set(),
+    "rollout": {"worlds", "policies", "methods", "plots"},
+    "training": {"worlds", "policies", "rollout", "stats"},
+    "studies": {
+        "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",
+        "report",
+    },
+    "cli": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies"},
+    # `import goalscope` names the public surface and loads it on first use.
+    "": {"worlds", "policies", "rollout"},
+}  # fmt: skip
+"""The import direction of ARCHITECTURE.md; a room is a folder or a file beside them ('' is the package)."""
+
+METHODS_APART = "methods"
+"""in this room the files do not import each other either"""
+
+
+def room(module: str) -> str:
+    """'goalscope.worlds.maze' is in 'worlds'."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def module_name(file: Path) -> str:
+    parts = ("goalscope", *file.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(source: str, module: str, is_package: bool) -> Iterator[str]:
+    """Every module of ours that a file imports, wherever in the file, by whatever form of import."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = module.split(".")
+                above = here[: len(here) - node.level + is_package]
+                base = ".".join([*above, base] if base else above)
+            # `from goalscope import worlds` imports a room, `from goalscope import __version__` does not.
+            names = [f"{base}.{alias.name}" for alias in node.names] if base == "goalscope" else [base]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in (
+            "import_module", "__import__",
+        ):  # fmt: skip
+            first = node.args[0] if node.args else None
+            names = [first.value] if isinstance(first, ast.Constant) and isinstance(first.value, str) else []
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == "goalscope")
+
+
+def is_room(name: str) -> bool:
+    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+
+
+def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
+    """The imports of a file that the table does not allow."""
+    here = room(module)
+    found = []
+    for name in imported(source, module, is_package):
+        there = room(name)
+        if not is_room(there) or there == "":
+            continue
+        if there != here and there not in MAY_IMPORT[here]:
+            found.append(name)
+        if there == here == METHODS_APART and name.count(".") > 1 and not is_package:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_import_direction(file: Path):
+    module = module_name(file)
+    assert room(module) in MAY_IMPORT, f"{room(module)} has no row in the table: say what it may import"
+    assert breaches(file.read_text(encoding="utf-8"), module, file.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("goalscope.worlds.maze", "import goalscope.policies.compact"),
+        ("goalscope.worlds.maze", "from goalscope import stats"),
+        ("goalscope.worlds.maze", "from ..stats import Estimate"),
+        ("goalscope.worlds.maze", "from .. import methods"),
+        ("goalscope.worlds.maze", "def f():\n    from goalscope.rollout import play"),
+        ("goalscope.worlds.maze", "if x:\n    import os, goalscope.plots.svg as svg"),
+        ("goalscope.policies.x", "from goalscope.evidence.finding import Finding"),
+        ("goalscope.methods.reach", "from goalscope.methods.decision import fractional_logit"),
+        ("goalscope.methods.reach", "from .decision import fractional_logit"),
+        ("goalscope.methods.reach", "from goalscope.worlds.maze import Move"),
+        ("goalscope.evidence.store", "from goalscope.methods import reach"),
+        ("goalscope.report.html", "from goalscope.plots.svg import clean"),
+        ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.reach')"),
+    ],
+)
+def test_the_check_sees_every_form_of_import(module: str, source: str):
+    assert len(breaches(source, module)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("goalscope.worlds.gym", "from goalscope.worlds.contract import World\nfrom . import maze"),
+        ("goalscope.methods.reach", "from goalscope.stats import Estimate"),
+        ("goalscope.evidence.finding", "from goalscope import __version__\nimport torch, numpy"),
+        ("goalscope.studies.maze_goal", "from goalscope.report.html import write_report"),
+    ],
+)
+def test_the_check_allows_what_the_table_allows(module: str, source: str):
+    assert breaches(source, module) == []
+
+
+def loaded_by(code: str) -> set[str]:
+    """The names of the modules that are loaded after the code, in a fresh process."""
+    program = (
+        f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n'.join(['', *sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import goalscope",
+        "import goalscope.report.html, goalscope.report.inline, goalscope.report.reading",
+        "import goalscope.evidence.finding, goalscope.evidence.run_folder",
+        "import goalscope.plots, goalscope.plots.board, goalscope.plots.charts",
+        "sys.argv = ['goalscope', '--help']; from goalscope.cli import main; main()",
+        "sys.argv = ['goalscope', 'study', 'maze', '--help']; from goalscope.cli import main; main()",
+    ],
+)
+def test_no_torch_where_none_is_needed(code: str):
+    modules = loaded_by(code)
+    assert any(name.startswith("goalscope") for name in modules)
+    assert "torch" not in modules
+
+
+def test_the_check_for_torch_can_fail():
+    assert "torch" in loaded_by("import goalscope.policies.compact")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_file_says_what_it_is_for_and_stays_short(file: Path):
+    source = file.read_text(encoding="utf-8")
+    assert source.count("\n") <= 400
+    if source.strip():
+        assert ast.get_docstring(ast.parse(source)), "the first line of a file says what it is for"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_nothing_is_asserted_or_unpickled(file: Path):
+    """Checks at the boundary raise errors with words; foreign files are data."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: assert"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = getattr(node.func.value, "id", "")
+            options = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
+            called = f"{owner}.{node.func.attr}"
+            assert called not in ("pickle.load", "pickle.loads"), f"line {node.lineno}: {called}"
+            if called == "torch.load":
+                assert options.get("weights_only") is True, (
+                    f"line {node.lineno}: {called} without weights_only"
+                )
+            if called == "np.load":
+                assert not options.get("allow_pickle"), f"line {node.lineno}: {called} with allow_pickle"
