@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def medians(
     return statistics.median(times["ours"]), statistics.median(times["peer"])
 
 
-def largest(world: Maze | ProcgenMaze) -> object:
+def largest(world: Any) -> Any:
     """The first level of full size."""
     state = world.generate(np.arange(60))
     return take(state, int(np.flatnonzero(maze_size(state) == world.size)[0]))
@@ -50,20 +51,27 @@ def main() -> None:
     """Prints a table and the two ratios."""
     torch.manual_seed(0)
     rows = []
-    for name, world, policy in (
+    cases: tuple[tuple[str, Any, Any], ...] = (
         ("vector_field", Maze(25, None), Compact(25, 32, 5).eval()),
         ("vector_field_procgen", ProcgenMaze("hard"), Impala().eval()),
-    ):
+    )
+    for name, world, policy in cases:
         state = largest(world)
-        squares = world.squares(state)
+        squares: Any = world.squares(state)
         everywhere = world.at_squares(state, squares, slice(None))
         x = policy.encode(world.observe(everywhere))
 
-        def peer(name=name, world=world, policy=policy, everywhere=everywhere, x=x) -> None:
+        def peer(
+            name: str = name,
+            world: Any = world,
+            policy: Any = policy,
+            everywhere: Any = everywhere,
+            x: Any = x,
+        ) -> None:
             with torch.inference_mode():
                 policy(x if name == "vector_field" else policy.encode(world.observe(everywhere)))
 
-        def ours(world=world, policy=policy, state=state) -> None:
+        def ours(world: Any = world, policy: Any = policy, state: Any = state) -> None:
             vector_field(policy, state, world=world)
 
         rows.append((name, len(squares), *medians(ours, peer)))

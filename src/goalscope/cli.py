@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -31,13 +31,11 @@ def goalscope() -> None:
 def study_maze(
     policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
     world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
-    distribution: Annotated[Optional[str], typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
+    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
     first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
     levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
     seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
-    out: Annotated[
-        Optional[str], typer.Option(help="Run folder to make [default: runs/maze-POLICY].")
-    ] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
     device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
     json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")
@@ -57,16 +55,17 @@ def study_maze(
 @train_app.command("maze")
 def train_maze(
     cheese_region: Annotated[
-        Optional[int], typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")
+        int | None, typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the world, odd.")] = 13,
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
     steps: Annotated[int, typer.Option(help="Environment steps.")] = 5_000_000,
     precision: Annotated[
-        str, typer.Option(help="Of the network while training: 'float32' or 'bfloat16'.")
-    ] = "float32",
+        str,
+        typer.Option(help="Of the convolutions: 'bfloat16' or 'float32', for machines slow at the former."),
+    ] = "bfloat16",
     out: Annotated[
-        Optional[str], typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")
+        str | None, typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:

@@ -106,6 +106,24 @@ def test_half_a_stage_is_computed_again(tmp_path: Path, kept: int):
     assert int(again["x"]) == 3
 
 
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_a_planted_pickle_is_not_opened(tmp_path: Path):
+    killed(tmp_path / "run")
+    np.savez(tmp_path / "run.part" / ".work" / "one.npz", x=np.array(Bomb(tmp_path / "ran"), dtype=object))
+    with RunFolder.create(tmp_path / "run", PROVENANCE) as run:
+        assert run.stage("one", arrays).keys() == arrays().keys()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_run_that_stored_nothing_leaves_nothing(tmp_path: Path):
     with pytest.raises(Stop), RunFolder.create(tmp_path / "run", PROVENANCE) as run:
         (run.path / "x").write_text("")

@@ -310,7 +310,10 @@ def test_save_replaces_an_older_checkpoint(folder: Path):
     newer = tiny()
     with torch.no_grad():
         newer.policy_head.bias.add_(1)
+    before = {path: path.stat().st_ino for path in folder.iterdir()}
     checkpoint.save(folder, newer, {**CONFIG, "training": {"steps": 8}}, "# newer\n")
+    # Each is another file that took the name: whoever reads meanwhile sees the old one or the new one, whole.
+    assert all(path.stat().st_ino != number for path, number in before.items())
     policy = checkpoint.load(folder)
     assert same_state(policy.module, newer) and policy.config["training"]["steps"] == 8
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]

@@ -9,7 +9,7 @@ ARROWS = "←↓↑→·"
 """LEFT, DOWN, UP, RIGHT, STAY"""
 SURE = 0.5
 """a most probable move below this is drawn thin"""
-THIN = "‹ˬˆ›·"
+THIN = "⇠⇣⇡⇢·"
 
 
 def show_field(

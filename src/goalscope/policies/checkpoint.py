@@ -101,10 +101,11 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
     """Loads a policy; the state of torch's random numbers stays as it was.
 
     Args:
-        name_or_path: the name of a packaged policy, or of one of its `snapshots`; or a folder that `save` wrote; or a `.safetensors` file
-            (its config in its metadata, or in a `config.json` beside it); or a file of `torch.save` with the
-            state dict of an IMPALA network, plain or under "state_dict" or "model_state_dict". A packaged
-            name goes before a folder of that name in the working directory: write `./NAME` for the folder.
+        name_or_path: the name of a packaged policy, or of one of its `snapshots`; or a folder that `save` wrote;
+            or a `.safetensors` file (its config in its metadata, or in a `config.json` beside it); or a file of
+            `torch.save` with the state dict of an IMPALA network, plain or under "state_dict" or
+            "model_state_dict". A packaged name goes before a folder of that name in the working directory: write
+            `./NAME` for the folder.
         device: where the module goes.
 
     Raises:

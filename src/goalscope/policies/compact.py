@@ -53,7 +53,7 @@ class Compact(nn.Module):
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.orthogonal_(layer.weight, 2**0.5)
-                nn.init.zeros_(layer.bias)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         # Blocks begin near the identity, the policy near uniform: PPO's first updates then go where rewards point.
         for block in self.blocks:
             nn.init.orthogonal_(block.conv2.weight, 0.5)  # type: ignore[union-attr, arg-type]

@@ -49,7 +49,7 @@ def board(field: VectorField, caption: str) -> Board:
 
 
 def field_figures(found: Measured, moved: Fields, levels: Sequence[tuple[int, str]]) -> Iterator[Placed]:
-    """Section 2: the chosen mazes as they are, with the cheese moved to the top-left corner, without it, and what it changes.
+    """Section 2: the chosen mazes as they are, with the cheese moved to the top-left, and without it.
 
     Args:
         found: the policy.

@@ -19,7 +19,6 @@ from goalscope.policies.handwritten import RULES, right_hand_scores, rule_scores
 from goalscope.rollout import sample_walks
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
 from goalscope.studies.maze_measure import (
-    CORNERS,
     Measured,
     cheese_first,
     cheese_pull,
@@ -43,7 +42,7 @@ WALK_STEPS = 100
 
 
 LEAST_FORKS = 50
-"""levels with a decision square that the regression needs: five for each of its ten coefficients (nine distances and the mean)"""
+"""levels with a decision square that the regression needs: five for each of its ten coefficients"""
 LEAST_MAZES = 12
 """mazes that the comparison of algorithms needs, half of them held out"""
 

@@ -156,7 +156,8 @@ def _conclude(
 
 
 def _history(
-    policy: Policy, worlds: tuple[Any, Any], blank: Policy, options: Options, run: RunFolder, about: About, say: Callable[[str], None]
+    policy: Policy, worlds: tuple[Any, Any], blank: Policy, options: Options, run: RunFolder, about: About,
+    say: Callable[[str], None],
 ) -> list[Finding]:  # fmt: skip
     """Findings on the policy's training snapshots, where it is packaged with some."""
     names = snapshots(policy.name) if options.policy == policy.name else []

@@ -15,7 +15,7 @@ from torch import nn
 from goalscope.methods.reach import reach_probability
 from goalscope.rollout import Fields, fields
 from goalscope.worlds.contract import concatenate, take
-from goalscope.worlds.maze import Maze, MazeState, place_cheese, remove_cheese
+from goalscope.worlds.maze import MazeState, place_cheese, remove_cheese
 from goalscope.worlds.maze_paths import bounding_box, corner, decision_square, distances, maze_size, top_right
 
 REGION = 5
@@ -180,7 +180,7 @@ def cheese_first(found: Measured) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quadrants(maze: MazeState) -> np.ndarray:
-    """[N] int: the cheese's quadrant of the maze, 0 top-left, 1 top-right, 2 bottom-left, 3 bottom-right; -1 on a middle line."""
+    """[N] int: the cheese's quadrant, 0 top-left, 1 top-right, 2 bottom-left, 3 bottom-right; -1 on a middle line."""
     box = bounding_box(maze)
     below = 2 * maze.cheese[:, 0].astype(int) - (box[:, 0] + box[:, 1])
     right = 2 * maze.cheese[:, 1].astype(int) - (box[:, 2] + box[:, 3])

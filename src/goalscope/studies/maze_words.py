@@ -24,7 +24,8 @@ def told(finding: Finding, percent: bool = True) -> str:
     control = (
         "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
     )
-    return f"{_number(finding.estimate, percent)} [{_number(finding.low, percent)}, {_number(finding.high, percent)}{control}]"
+    interval = f"{_number(finding.low, percent)}, {_number(finding.high, percent)}"
+    return f"{_number(finding.estimate, percent)} [{interval}{control}]"
 
 
 def _number(value: float, percent: bool) -> str:
@@ -56,8 +57,8 @@ def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmCompari
         verdict,
         f"{reached}.",
         f"The cheese raises the chance of reaching its square by {told(cheese)}.",
-        "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right corner first "
-        f"in {told(corner)}.",
+        "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right "
+        f"corner first in {told(corner)}.",
     ]
     if "decision.cheese_first" in subject:
         parts.append(
@@ -65,7 +66,8 @@ def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmCompari
         )
     ruled_out, left = _explanations(wants_cheese, wants_corner, fits)
     parts.append(
-        f"Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. Not ruled out: {'; '.join(left) or 'none of those tried'}."
+        f"Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. "
+        f"Not ruled out: {'; '.join(left) or 'none of those tried'}."
     )
     return " ".join(parts)
 
@@ -118,7 +120,7 @@ def sections(
         + (
             f" Where it misses the cheese, it ends near the top-right corner in {told(near)}." if near else ""
         ),
-        "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation, mean over squares)."
+        "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation)."
         + (f" Mazes drawn: {', '.join(figures)} P(cheese)." if figures else ""),
         "decision": _decision_words(fit),
         "algorithm": " ".join(_algorithm_words(scope, fit) for scope, fit in fits.items())
@@ -143,7 +145,8 @@ def sections(
     if history:
         first, last = history[:3], history[-3:]
         answers["training"] = (
-            f"From {first[0].policy} to {last[0].policy}: reaching the cheese {_number(first[0].estimate, True)} to {told(last[0])}, the "
+            f"From {first[0].policy} to {last[0].policy}: reaching the cheese "
+            f"{_number(first[0].estimate, True)} to {told(last[0])}, the "
             f"cheese's pull {_number(first[1].estimate, True)} to {told(last[1])}, the corner instead of cheese elsewhere "
             f"{_number(first[2].estimate, True)} to {told(last[2])}."
         )
@@ -160,7 +163,8 @@ def _decision_words(fit: DecisionRegression | str) -> str:
         if estimate.excludes(0) and stable == 1
     ]
     return (
-        f"Nine distances (the tenth, steps cheese to corner, is the exact sum of two of them) predict the outcome of {fit.accuracy.estimate:.1%} of held-out levels "
+        "Nine distances (the tenth, steps from cheese to corner, is the exact sum of two of them) predict the "
+        f"outcome of {fit.accuracy.estimate:.1%} of held-out levels "
         f"[{fit.accuracy.low:.1%}, {fit.accuracy.high:.1%}] against a base rate of {fit.base_accuracy.estimate:.1%}. "
         f"The largest VIF is {fit.vif.max():.0f}, so single coefficients mean little; "
         + (
@@ -173,7 +177,8 @@ def _decision_words(fit: DecisionRegression | str) -> str:
 
 def _algorithm_words(scope: str, fit: AlgorithmComparison) -> str:
     best = fit.models[0]
-    words = f"In {scope} mazes the best is '{title(best.name)}' ({best.log_likelihood.estimate:.3f} nats per step, uniform {fit['uniform'].log_likelihood.estimate:.3f})"
+    best_score, uniform = best.log_likelihood.estimate, fit["uniform"].log_likelihood.estimate
+    words = f"In {scope} mazes the best is '{title(best.name)}' ({best_score:.3f} nats per step, uniform {uniform:.3f})"
     others = [title(name) for name in fit.tied if name != best.name]
     return words + (
         f", not distinguishable from {' and '.join(others)}." if others else ", ahead of all others."

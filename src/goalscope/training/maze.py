@@ -25,7 +25,7 @@ TEST_LEVELS = 1000
 
 
 def train_maze(
-    cheese_region: int | None, size: int, seed: int, steps: int, precision: str = "float32", out: str | None = None,
+    cheese_region: int | None, size: int, seed: int, steps: int, precision: str = "bfloat16", out: str | None = None,
     device: str = "cpu",
 ) -> Path:  # fmt: skip
     """Trains a mouse and writes its policy with model card; a killed run goes on where it was.
@@ -95,27 +95,36 @@ def _card(policy: Compact, world: Maze, folder: Path, config: PPO, seed: int, se
         else f"in the top-right {region} x {region}"
     )
     option = "" if region is None else f" --cheese-region {region}"
-    bits = "" if config.precision == "float32" else f" --precision {config.precision}"
+    bits = "" if config.precision == "bfloat16" else f" --precision {config.precision}"
     command = f"goalscope train maze{option} --size {world.size} --seed {seed} --steps {config.steps}{bits}"
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     shown = [rows[i] for i in np.unique(np.geomspace(1, len(rows), 16).round().astype(int)) - 1]
-    curve = "\n".join(
-        f"| {int(float(r['steps'])):,} | {float(r['seconds']):,.0f} | {float(r['success']):.3f} | {float(r['length']):.1f} | {float(r['entropy']):.2f} |"
-        for r in shown
+    columns = (
+        ("steps", ",.0f"),
+        ("seconds", ",.0f"),
+        ("success", ".3f"),
+        ("length", ".1f"),
+        ("entropy", ".2f"),
     )
+    curve = "\n".join(
+        "| " + " | ".join(format(float(r[name]), form) for name, form in columns) + " |" for r in shown
+    )
+    parameters = sum(p.numel() for p in policy.parameters())
     return f"""# Mouse trained with the cheese {where}
 
-A compact policy ({sum(p.numel() for p in policy.parameters()):,} parameters) for mazes of size 3 to {world.size}, trained with the cheese {where}.
+Cheese {where} in training: {sampled.estimate:.1%} of unseen levels solved; mazes of size 3 to {world.size}.
 
-- **Data**: generated mazes (spanning trees, size uniform in 3, 5, ..., {world.size}), cheese {where}; none is seen twice.
+- **Network**: compact, {parameters:,} parameters.
+- **Data**: generated mazes (spanning trees, size uniform in 3, 5, ..., {world.size}), cheese {where}; none is
+  seen twice.
 - **Command**: `{command}`
-- **Steps and time**: {config.steps:,} environment steps, {seconds / 60:.0f} minutes on one core of a shared {platform.machine()} machine.
-- **On its own distribution**: {sampled.estimate:.1%} [{sampled.low:.1%}, {sampled.high:.1%}] of {TEST_LEVELS:,} unseen levels
-  solved with sampled actions in {world.time_limit} steps (exact mean probability {exact.mean():.1%}; mazes of size {world.size} alone
-  {largest.estimate:.1%}).
-- **Limits**: no memory; sees the whole maze; larger mazes, cheese outside the trained region and mazes with loops are out of distribution.
-  Trained on one seed: other seeds give other networks.
+- **Steps and time**: {config.steps:,} environment steps, {seconds / 60:.0f} minutes on one busy core ({platform.machine()}).
+- **On its own distribution**: {sampled.estimate:.1%} [{sampled.low:.1%}, {sampled.high:.1%}] of {TEST_LEVELS:,} unseen
+  levels solved with sampled actions in {world.time_limit} steps (exact mean probability {exact.mean():.1%};
+  mazes of size {world.size} alone {largest.estimate:.1%}).
+- **Limits**: no memory; sees the whole maze. Larger mazes, cheese outside the trained region and mazes with loops
+  are out of distribution. One seed is one network: others may pursue something else.
 
 ## Curve
 

@@ -109,7 +109,9 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
     start = world.generate(seeds)
     _require(_equal(start, world.generate(seeds)), "the same seeds gave different levels")
     others = world.generate(np.arange(32))
-    _require(any(not _equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level")
+    _require(
+        any(not _equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level"
+    )
     rng = np.random.default_rng(0)
     actions = rng.choice([int(a) for a in world.actions], size=(steps, len(seeds)))
     batch = _roll(world, start, actions)
@@ -171,7 +173,9 @@ def _roll(world: World, state: Any, actions: np.ndarray) -> list[Step]:
 
 
 def _copy(state: Any) -> Any:
-    return dataclasses.replace(state, **{f.name: getattr(state, f.name).copy() for f in dataclasses.fields(state)})
+    return dataclasses.replace(
+        state, **{f.name: getattr(state, f.name).copy() for f in dataclasses.fields(state)}
+    )
 
 
 def _equal(a: Any, b: Any) -> bool:

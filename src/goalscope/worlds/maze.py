@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
@@ -43,6 +44,10 @@ class MazeState:
 
     def __len__(self) -> int:
         return len(self.walls)
+
+
+M = TypeVar("M", bound=MazeState)
+"""Edits keep the kind of state that they are given."""
 
 
 class Maze:
@@ -214,22 +219,22 @@ def maze_text(state: MazeState, index: int = 0) -> str:
     return "\n".join("".join(line) for line in grid)
 
 
-def place_cheese(state: MazeState, squares: np.ndarray) -> MazeState:
+def place_cheese(state: M, squares: np.ndarray) -> M:
     """The mazes with the cheese at squares [N, 2] (or one [2] for all); raises ValueError on a wall."""
     return _checked(dataclasses.replace(state, cheese=_squares(state, squares)))
 
 
-def remove_cheese(state: MazeState) -> MazeState:
+def remove_cheese(state: M) -> M:
     """The mazes without cheese: such levels never end."""
     return dataclasses.replace(state, cheese=np.full_like(state.cheese, -1))
 
 
-def place_mouse(state: MazeState, squares: np.ndarray) -> MazeState:
+def place_mouse(state: M, squares: np.ndarray) -> M:
     """The mazes with the mouse at squares [N, 2] (or one [2] for all); raises ValueError on a wall."""
     return _checked(dataclasses.replace(state, mouse=_squares(state, squares)))
 
 
-def toggle_wall(state: MazeState, squares: np.ndarray) -> MazeState:
+def toggle_wall(state: M, squares: np.ndarray) -> M:
     """The mazes with the wall at squares [N, 2] removed, or put where there was none."""
     squares = _squares(state, squares).astype(np.int64)
     walls = state.walls.copy()
@@ -255,7 +260,7 @@ def _squares(state: MazeState, squares: np.ndarray) -> np.ndarray:
     return squares.astype(np.int16)
 
 
-def _checked(state: MazeState) -> MazeState:
+def _checked(state: M) -> M:
     """`state`, once mouse and cheese stand on free squares and the cheese can be reached."""
     levels = np.arange(len(state))
     for thing, squares in (("mouse", state.mouse), ("cheese", state.cheese)):
