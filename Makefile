@@ -39,12 +39,12 @@ bench: $(TEST_VENV)/.installed
 # A stamp per environment: made again when what is to be installed changed, otherwise nothing happens.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable .
 	@touch $@
 
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
-	$(TEST_VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
+	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
 		--editable ".[procgen,sb3,test,dev]"
 	@touch $@
 

@@ -18,7 +18,7 @@ import torch
 
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
-from goalscope.rollout import vector_field
+from goalscope.rollout import BATCH, vector_field
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze_paths import maze_size
@@ -52,8 +52,8 @@ def main() -> None:
     torch.manual_seed(0)
     rows = []
     cases: tuple[tuple[str, Any, Any], ...] = (
-        ("vector_field", Maze(25, None), Compact(25, 32, 5).eval()),
-        ("vector_field_procgen", ProcgenMaze("hard"), Impala().eval()),
+        ("vector_field", Maze(25, None), Compact(25, 32, 5).eval().to(memory_format=torch.channels_last)),
+        ("vector_field_procgen", ProcgenMaze("hard"), Impala().eval().to(memory_format=torch.channels_last)),
     )
     for name, world, policy in cases:
         state = largest(world)
@@ -69,7 +69,9 @@ def main() -> None:
             x: Any = x,
         ) -> None:
             with torch.inference_mode():
-                policy(x if name == "vector_field" else policy.encode(world.observe(everywhere)))
+                seen = x if name == "vector_field" else policy.encode(world.observe(everywhere))
+                for part in seen.split(BATCH):
+                    policy(part)
 
         def ours(world: Any = world, policy: Any = policy, state: Any = state) -> None:
             vector_field(policy, state, world=world)

@@ -20,8 +20,8 @@ from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState, Move, parse_maze
 from goalscope.worlds.maze_paths import Squares, decision_square, shortest_path, top_right
 
-BATCH = 1024
-"""observations in one forward"""
+BATCH = 128
+"""observations in one forward: what a core works on then stays in its cache (measured; 1,024 took twice as long)"""
 
 
 @dataclass(frozen=True)

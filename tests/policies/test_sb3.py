@@ -61,6 +61,7 @@ def ours(module: Any, observations: np.ndarray) -> tuple[torch.Tensor, torch.Ten
         ("PPO", "MlpPolicy", 7, {"net_arch": {"pi": [9, 8], "vf": [5]}, "activation_fn": torch.nn.ReLU}),
         ("PPO", "MlpPolicy", 5, {"normalize_images": False, "activation_fn": torch.nn.ELU}),
         ("PPO", "MlpPolicy", 5, {"share_features_extractor": False, "ortho_init": False}),
+        ("PPO", "CnnPolicy", 37, {"share_features_extractor": False, "net_arch": [5]}),
         ("PPO", "CnnPolicy", 37, {"net_arch": [6], "features_extractor_kwargs": {"features_dim": 11}}),
     ],
 )
@@ -69,9 +70,7 @@ def test_same_numbers_as_stable_baselines3(
 ):
     world = Maze(size)
     model = saved(tmp_path / "model.zip", world, kind, algorithm, **settings)
-    given = (
-        {"features_extractor_kwargs": settings["features_extractor_kwargs"]} if kind == "CnnPolicy" else {}
-    )
+    given = {name: value for name, value in settings.items() if name == "features_extractor_kwargs"}
     policy = load_sb3(tmp_path / "model.zip", world, **given)
     observations = world.observe(world.generate(np.arange(9)))
     for mine, its in zip(ours(policy.module, observations), theirs(model, observations), strict=True):

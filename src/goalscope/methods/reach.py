@@ -11,6 +11,7 @@ Within T steps everything is T vector-matrix products, so nothing is sampled. Le
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def _over_levels(
         return
     offsets = _level_offsets(next)
     edges = _edges(probs, next, goal)
-    threads = min(numba.get_num_threads(), len(offsets) - 1)
+    threads = min(os.cpu_count() or 1, len(offsets) - 1)
     # Cut where the squares are halved, not the levels: mazes differ a hundredfold in size.
     cuts = np.searchsorted(offsets, np.linspace(0, len(goal), threads + 1))
     jobs = [(offsets, first, last, *edges, goal, int(steps), *out) for first, last in pairwise(cuts)]

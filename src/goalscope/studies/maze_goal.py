@@ -152,7 +152,10 @@ def _conclude(
     figures += maze_figures.explanation_figures(findings)
     figures += training_figure(history)
     sections = maze_words.sections(mine, fit, fits, [rule for _, rule in chosen], history)
-    return maze_words.headline(mine, fits), sections, findings + history, figures
+    compared = [
+        f for f in findings if f.id == "reach.corner_instead" and f.policy not in (policy.name, blank.name)
+    ]
+    return maze_words.headline(mine, fits, compared), sections, findings + history, figures
 
 
 def _history(

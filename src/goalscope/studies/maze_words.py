@@ -32,12 +32,15 @@ def _number(value: float, percent: bool) -> str:
     return f"{value:.1%}" if percent else f"{value:.2f}"
 
 
-def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmComparison]) -> str:
+def headline(
+    subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmComparison], compared: Sequence[Finding]
+) -> str:
     """One paragraph: where it goes, what it wants, which simpler explanations are ruled out and which are not.
 
     Args:
         subject: the policy's findings by id.
         fits: the comparison of algorithms for 'small' and 'large' mazes.
+        compared: the other trained policies' `reach.corner_instead`.
     """
     cheese, corner = subject["reach.cheese_pull"], subject["reach.corner_instead"]
     policy = cheese.policy
@@ -58,7 +61,9 @@ def headline(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmCompari
         f"{reached}.",
         f"The cheese raises the chance of reaching its square by {told(cheese)}.",
         "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right "
-        f"corner first in {told(corner)}.",
+        f"corner first in {told(corner)}"
+        + "".join(f"; {f.policy}: {_number(f.estimate, True)}" for f in compared)
+        + ".",
     ]
     if "decision.cheese_first" in subject:
         parts.append(

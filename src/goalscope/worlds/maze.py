@@ -90,17 +90,7 @@ class Maze:
         walls = np.ones((n, self.size, self.size), bool)
         mouse = np.empty((n, 2), np.int16)
         cheese = np.empty((n, 2), np.int16)
-        kernels.run(
-            kernels.generate,
-            kernels.GENERATE,
-            walls,
-            seeds,
-            self.size,
-            self.cheese_region or 0,
-            walls,
-            mouse,
-            cheese,
-        )
+        kernels.generate(seeds, self.size, self.cheese_region or 0, walls, mouse, cheese)
         return MazeState(walls, mouse, cheese)
 
     def step(self, state: MazeState, actions: np.ndarray) -> Step[MazeState]:
@@ -125,9 +115,7 @@ class Maze:
     def observe(self, state: MazeState) -> np.ndarray:
         """[N, 3, W, W] uint8 planes of 0 and 1: walls, mouse, cheese."""
         planes = np.empty((len(state), 3, *state.walls.shape[1:]), np.uint8)
-        kernels.run(
-            kernels.observe, kernels.OBSERVE, state.walls, state.walls, state.mouse, state.cheese, planes
-        )
+        kernels.observe(state.walls, state.mouse, state.cheese, planes)
         return planes
 
     def squares(self, state: MazeState) -> Squares:
@@ -270,7 +258,7 @@ def _checked(state: M) -> M:
             n = int(walled.argmax())
             raise ValueError(f"level {n}: the {thing} at {(int(row[n]), int(column[n]))} is in a wall")
     steps = np.full(state.walls.shape, -1, np.int32)
-    kernels.run(kernels.distances, kernels.DISTANCES, state.walls, state.walls, state.cheese, steps)
+    kernels.distances(state.walls, state.cheese, steps)
     row, column = state.mouse.astype(np.int64).T
     cut = (steps[levels, row, column] < 0) & (state.cheese[:, 0] >= 0)
     if cut.any():

@@ -2,40 +2,17 @@
 
 Each has a plain NumPy twin in tests/worlds/maze_reference.py. Moves are (left, down, up, right, stay); a level's
 random numbers come from its own seed (splitmix64, Steele et al. 2014), so they do not depend on the batch.
+One thread is enough by far, and numba's threads would share (and resize) the pool that torch computes in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import get_num_threads, njit, prange, set_num_threads
+from numba import njit
 
 # (row, column) change of each Move; row 0 is on top.
 MOVE_ROWS = np.array([0, 1, -1, 0, 0], np.int64)
 MOVE_COLUMNS = np.array([-1, 0, 0, 1, 0], np.int64)
-
-
-# Rough cost of a kernel on one square of the world, in nanoseconds, and the least work worth sharing out.
-GENERATE, OBSERVE, DISTANCES = 7, 0.5, 6
-WORTH_SHARING = 200_000
-
-
-def run(kernel: Callable[..., Any], cost: float, walls: np.ndarray, *arguments: Any) -> None:
-    """Runs a parallel kernel on arrays of which `walls` [N, W, W] is one, on one thread where there is little to do.
-
-    Waking a thread and waiting for it takes microseconds on an idle machine and a time slice on a busy one.
-    """
-    threads = get_num_threads()
-    if threads == 1 or walls.size * cost > WORTH_SHARING:
-        kernel(*arguments)
-        return
-    set_num_threads(1)
-    try:
-        kernel(*arguments)
-    finally:
-        set_num_threads(threads)
 
 
 @njit(cache=True, inline="always")
@@ -57,10 +34,10 @@ def _find(parent, i):
     return i
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def generate(seeds, width, region, walls, mouse, cheese):
     """Fills walls [N, W, W] (all True on entry), mouse and cheese [N, 2]; region 0 puts the cheese anywhere."""
-    for n in prange(seeds.shape[0]):
+    for n in range(seeds.shape[0]):
         rng = seeds[n]
         rng, draw = _random(rng, (width - 1) // 2)
         size = 3 + 2 * draw
@@ -133,10 +110,10 @@ def step(walls, mouse, cheese, actions, after, reward, ended):
     return -1
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def observe(walls, mouse, cheese, planes):
     """Fills planes [N, 3, W, W] uint8: walls, mouse, cheese."""
-    for n in prange(walls.shape[0]):
+    for n in range(walls.shape[0]):
         width = walls.shape[1]
         for row in range(width):
             for column in range(width):
@@ -148,10 +125,10 @@ def observe(walls, mouse, cheese, planes):
             planes[n, 2, cheese[n, 0], cheese[n, 1]] = 1
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def distances(walls, squares, out):
     """Fills out [N, W, W] with steps to squares [N, 2]; -1 where unreachable (all -1 on entry)."""
-    for n in prange(walls.shape[0]):
+    for n in range(walls.shape[0]):
         width = walls.shape[1]
         queue = np.empty(width * width, np.int64)
         row, column = squares[n, 0], squares[n, 1]

@@ -81,7 +81,7 @@ def distances(walls: np.ndarray, squares: np.ndarray) -> np.ndarray:
         n = int(outside.argmax())
         raise ValueError(f"level {n}: square {tuple(map(int, squares[n]))} lies outside {walls.shape[1:]}")
     steps = np.full(walls.shape, -1, np.int32)
-    kernels.run(kernels.distances, kernels.DISTANCES, walls, walls, squares, steps)
+    kernels.distances(walls, squares, steps)
     return steps
 
 
