@@ -99,11 +99,14 @@ def play(
 @app.command("policies")
 def policies() -> None:
     """What is packaged."""
-    from goalscope.policies.checkpoint import packaged
+    from goalscope.policies.checkpoint import packaged, snapshots
 
     for policy in packaged():
         summary = next(line for line in policy.card.splitlines() if line and not line.startswith("#"))
-        print(f"{policy.name:24} {summary}")
+        print(f"{policy.name:18} {summary}")
+        states = snapshots(policy.name)
+        if states:
+            print(f"{'':18} {len(states)} states of its training: {states[0]} to {states[-1]}")
 
 
 def _progress(line: str) -> None:

@@ -61,9 +61,12 @@ def test_equals_the_functional_forward_bit_for_bit(path, network, memory):
     state_dict = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
     world = ProcgenMaze("hard")
     x = network.encode(world.observe(world.generate(np.arange(16)))).contiguous(memory_format=memory)
-    logits, value = reference.plain_forward(state_dict, x)
     for module in (network, from_state_dict(state_dict)):
         assert isinstance(module, Impala)
+        # The file's numbers, in the memory format that the module keeps them in.
+        weights = module.state_dict()
+        assert all(torch.equal(weights[name], tensor) for name, tensor in state_dict.items())
+        logits, value = reference.plain_forward(weights, x)
         assert torch.equal(module(x).logits, logits)
         assert torch.equal(module(x).value, value)
     assert logits.std() > 0.5
