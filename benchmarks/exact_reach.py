@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-import numba
 import numpy as np
 from scipy import sparse
 
@@ -60,7 +59,6 @@ def timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
 
 
 def main() -> None:
-    numba.set_num_threads(THREADS)
     state = largest(MAZES)
     squares = free_squares(state)
     probs = np.random.default_rng(0).dirichlet(np.ones(5), len(squares))

@@ -52,13 +52,14 @@ def main() -> None:
     torch.manual_seed(0)
     rows = []
     cases: tuple[tuple[str, Any, Any], ...] = (
-        ("vector_field", Maze(25, None), Compact(25, 32, 5).eval().to(memory_format=torch.channels_last)),
-        ("vector_field_procgen", ProcgenMaze("hard"), Impala().eval().to(memory_format=torch.channels_last)),
+        ("vector_field", Maze(25, None), Compact(25, 32, 5)),
+        ("vector_field_procgen", ProcgenMaze("hard"), Impala()),
     )
     for name, world, policy in cases:
+        policy.eval().to(memory_format=torch.channels_last)
         state = largest(world)
         squares: Any = world.squares(state)
-        everywhere = world.at_squares(state, squares, slice(None))
+        everywhere: Any = world.at_squares(state, squares, slice(None))
         x = policy.encode(world.observe(everywhere))
 
         def peer(

@@ -55,7 +55,7 @@ def test_folder_comes_back_bit_for_bit(folder: Path):
     assert (folder / "README.md").read_text() == CARD
     observations = np.random.default_rng(0).integers(0, 2, (6, 3, 5, 5)).astype(np.uint8)
     # In the memory format that `load` chooses the convolutions may add in another order.
-    loaded, original = policy.module, tiny().eval().to(memory_format=torch.channels_last)
+    loaded, original = policy.module, tiny().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(loaded, Compact)
     for ours, theirs in zip(
         loaded(loaded.encode(observations)), original(original.encode(observations)), strict=True
