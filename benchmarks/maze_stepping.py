@@ -67,7 +67,7 @@ def rate(side: Ours | Procgens, count: int) -> float:
 
 def main() -> None:
     print(
-        f"environment steps a second, 25 x 25, procgen on {THREADS} threads, ours on one, median of {REPETITIONS} interleaved"
+        f"environment steps a second, 25 x 25, procgen on {THREADS} threads, ours on 1, median of {REPETITIONS} interleaved"
     )
     print(f"{'environments':>12} {'goalscope':>12} {'procgen':>12} {'ratio':>8}")
     ratios = {}

@@ -56,7 +56,7 @@ def main() -> None:
         ("vector_field_procgen", ProcgenMaze("hard"), Impala()),
     )
     for name, world, policy in cases:
-        policy.eval().to(memory_format=torch.channels_last)
+        policy.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = largest(world)
         squares: Any = world.squares(state)
         everywhere: Any = world.at_squares(state, squares, slice(None))

@@ -65,7 +65,7 @@ def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
         first: number of the first level. count: N.
     """
     state = world.generate(np.arange(first, first + count))
-    wanted, found = max(10, count // 5), [take(state, maze_size(state) == world.size)]
+    wanted, found = max(20, count // 5), [take(state, maze_size(state) == world.size)]
     seed = first + count
     while sum(map(len, found)) < wanted:
         more = world.generate(np.arange(seed, seed + count))
