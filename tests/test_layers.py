@@ -31,7 +31,12 @@ MAY_IMPORT = {
         "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",
         "report",
     },
-    "cli": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies"},
+    "findings_cli": {"evidence", "report"},
+    "forecast_cli": {"evidence", "studies"},
+    "cli": {
+        "worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "findings_cli",
+        "forecast_cli",
+    },
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout"},
 }  # fmt: skip

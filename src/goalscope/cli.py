@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from goalscope.findings_cli import argument, findings
+from goalscope.forecast_cli import forecast_app
+
 INTERRUPTED = 130
 """what typer makes of Ctrl-C"""
 
@@ -20,6 +23,9 @@ study_app = typer.Typer(
 train_app = typer.Typer(no_args_is_help=True, help="Train a policy; going on where an earlier run stopped.")
 app.add_typer(study_app, name="study")
 app.add_typer(train_app, name="train")
+app.add_typer(forecast_app, name="forecast")
+app.command("findings")(findings)
+app.command("argument")(argument)
 
 
 @app.callback()

@@ -10,7 +10,9 @@ import pytest
 from goalscope.studies.maze_goal import Options, study
 
 DATA = os.environ.get("GOALSCOPE_DATA")
-pytestmark = pytest.mark.skipif(DATA is None, reason="GOALSCOPE_DATA is not set: the real checkpoint is not there")
+pytestmark = pytest.mark.skipif(
+    DATA is None, reason="GOALSCOPE_DATA is not set: the real checkpoint is not there"
+)
 
 
 @pytest.fixture

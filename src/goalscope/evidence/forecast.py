@@ -1,0 +1,367 @@
+"""Forecasts as a text file: predictions written down, each with the rule that will decide it.
+
+A file is TOML: `[[forecast]]` tables (id, by, kind, statement, rule, and what the kind needs), `[[question]]`
+tables (id, statement, findings: what is asked without a prediction) and, where the findings come from studies of
+one's own, `findings = ["my.study.id"]`, the ids that they will have. The text itself is what the ledger keeps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import itertools
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from goalscope.evidence.rule import Rule, parse
+
+KINDS = ("threshold", "sign", "claim", "choice", "numeric", "conditional")
+SUM_SLACK = 1e-6
+"""how far the probabilities of a group may be from 1"""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_KEYS = frozenset(
+    (
+        "id",
+        "by",
+        "kind",
+        "statement",
+        "probability",
+        "quantiles",
+        "group",
+        "given",
+        "rule",
+        "undecidable",
+        "reading",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One prediction."""
+
+    id: str
+    by: str
+    """who predicts"""
+    kind: str
+    """one of `KINDS`: 'threshold', 'sign' and 'claim' are statements with a probability; 'choice' is one of a
+    group of which exactly one comes true; 'numeric' is a number with quantiles; 'conditional' counts only if
+    `given` comes true"""
+    statement: str
+    probability: float | None
+    """None for a numeric one"""
+    quantiles: tuple[tuple[float, float], ...]
+    """(level in 0..1, value), rising; empty unless numeric"""
+    group: str
+    """empty unless a choice"""
+    given: str
+    """id of the forecast that must come true, 'not ID' for one that must not; may be empty"""
+    rule: Rule | None
+    undecidable: str
+    """in place of a rule: why no finding can decide it"""
+    reading: str
+    """how the statement is made measurable by the rule, in words; may be empty"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to measure that nobody predicted; `findings` are ids, or patterns with '*'."""
+
+    id: str
+    statement: str
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ForecastFile:
+    """What a file holds."""
+
+    forecasts: tuple[Forecast, ...]
+    questions: tuple[Question, ...]
+    own: tuple[str, ...]
+    """finding ids that the file says its own studies will have"""
+    lines: Mapping[str, int]
+    """line of each forecast's and question's table, by id"""
+
+
+def read_text(name_or_path: str) -> tuple[str, str]:
+    """(name, text) of a packaged forecast file ('cheese_maze') or of a file.
+
+    Raises:
+        FileNotFoundError: neither; with what is packaged.
+        ValueError: it is not UTF-8 text.
+    """
+    folder = files("goalscope") / "data" / "forecasts"
+    packaged = sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    if name_or_path in packaged:
+        return name_or_path, (folder / f"{name_or_path}.toml").read_text(encoding="utf-8")
+    path = Path(name_or_path)
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_path, packaged, 1)
+        hint = f"; did you mean the packaged {near[0]}?" if near else f"; packaged: {', '.join(packaged)}"
+        raise FileNotFoundError(f"no forecast file {name_or_path}{hint}")
+    try:
+        return path.name, path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
+
+
+def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
+    """Reads and checks a forecast file.
+
+    Args:
+        text: the file.
+        name: what to call it in errors.
+
+    Raises:
+        ValueError: with file and line: no TOML, a key that is missing, unknown or wrong, a probability outside
+            0..1, a group that does not sum to 1, an id used twice, a condition on itself, a rule that is none.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name}: not valid TOML: {error}") from error
+    unknown = sorted(table.keys() - {"forecast", "question", "findings", "forecaster"})
+    if unknown:
+        raise ValueError(
+            f"{name}: unknown {_near(unknown[0], ('forecast', 'question', 'findings', 'forecaster'))}"
+        )
+    lines = _Lines(text, name)
+    forecasts = [_forecast(t, lines.of("forecast", i)) for i, t in _tables(table, "forecast", name)]
+    questions = [_question(t, lines.of("question", i)) for i, t in _tables(table, "question", name)]
+    own = table.get("findings", [])
+    if not isinstance(own, list) or not all(isinstance(i, str) for i in own):
+        raise ValueError(f"{name}: findings must be a list of finding ids")
+    if not forecasts and not questions:
+        raise ValueError(f"{name}: no [[forecast]] and no [[question]] in it")
+    where: dict[str, int] = {}
+    at = [("forecast", i, f.id) for i, f in enumerate(forecasts)]
+    for kind, i, identifier in [*at, *(("question", i, q.id) for i, q in enumerate(questions))]:
+        line = lines.of(kind, i)
+        if identifier in where:
+            raise ValueError(
+                f"{line('id')}: the id {identifier!r} is already that of line {where[identifier]}"
+            )
+        where[identifier] = line.number("id")
+    _check_groups(forecasts, where, name)
+    _check_conditions(forecasts, where, name)
+    return ForecastFile(tuple(forecasts), tuple(questions), tuple(own), where)
+
+
+def check_findings(file: ForecastFile, found: Iterable[str], name: str = "forecasts") -> None:
+    """Refuses rules over findings that no study gives.
+
+    Args:
+        file: the forecasts.
+        found: ids that the runs at hand have, beside those that the shipped studies are known to give.
+        name: of the file, for errors.
+
+    Raises:
+        ValueError: the line of the forecast, the id, and near matches.
+    """
+    known = [*known_findings(), *file.own, *found]
+    patterns = [k for k in known if "*" in k]
+    exact = set(known)
+    asked = [(f.id, i) for f in file.forecasts if f.rule for i in f.rule.ids]
+    asked += [(q.id, i) for q in file.questions for i in q.findings]
+    for owner, identifier in asked:
+        if identifier in exact or any(fnmatch.fnmatchcase(identifier, p) for p in patterns):
+            continue
+        if "*" in identifier and fnmatch.filter(exact, identifier):
+            continue
+        raise ValueError(
+            f"{name}, line {file.lines[owner]}: {owner} asks for an unknown finding {_near(identifier, sorted(exact))}; "
+            "a study of your own: name its ids in findings = [...] at the top of the file"
+        )
+
+
+def known_findings() -> list[str]:
+    """Ids, and patterns with '*', of the findings that the shipped studies give (`data/findings.toml`)."""
+    table = tomllib.loads((files("goalscope") / "data" / "findings.toml").read_text(encoding="utf-8"))
+    return [i for study in table.values() for i in study["ids"]]
+
+
+Line = Callable[[str], str]
+
+
+class _At:
+    """Says 'file, line N' of a key of one table; the table's own line where the key is not found."""
+
+    def __init__(self, name: str, header: int, keys: Mapping[str, int]):
+        self.name, self.header, self.keys = name, header, keys
+
+    def number(self, key: str) -> int:
+        return self.keys.get(key, self.header)
+
+    def __call__(self, key: str = "") -> str:
+        line = self.number(key)
+        return f"{self.name}, line {line}" if line else self.name
+
+
+class _Lines:
+    """Where the tables of a TOML text and their keys stand; tomllib does not say."""
+
+    def __init__(self, text: str, name: str):
+        self.name = name
+        self.tables: dict[str, list[_At]] = {}
+        keys: dict[str, int] = {}
+        quote = ""
+        for number, line in enumerate(text.split("\n"), start=1):
+            begun = quote
+            for mark in re.findall(r'"""|\'\'\'', line):
+                quote = "" if mark == quote else quote or mark
+            if begun:  # inside of a text of several lines
+                continue
+            if header := re.match(r"\s*\[\[\s*\"?(\w+)\"?\s*\]\]", line):
+                keys = {}
+                self.tables.setdefault(header[1], []).append(_At(name, number, keys))
+            elif key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
+                keys.setdefault(key[1], number)
+
+    def of(self, kind: str, index: int) -> _At:
+        found = self.tables.get(kind, [])
+        return found[index] if index < len(found) else _At(self.name, 0, {})
+
+
+def _tables(table: Mapping[str, Any], kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+    found = table.get(kind, [])
+    if not isinstance(found, list) or not all(isinstance(t, dict) for t in found):
+        raise ValueError(f"{name}: write [[{kind}]] with two brackets, once for each {kind}")
+    return list(enumerate(found))
+
+
+def _forecast(table: Mapping[str, Any], at: _At) -> Forecast:
+    for key in table:
+        if key not in _KEYS:
+            raise ValueError(f"{at(key)}: unknown key {_near(key, sorted(_KEYS))}")
+    words = {key: _text(table, key, at, key in ("id", "by", "kind", "statement")) for key in (
+        "id", "by", "kind", "statement", "group", "given", "undecidable", "reading", "rule")}  # fmt: skip
+    kind = words["kind"]
+    if not _NAME.fullmatch(words["id"]):
+        raise ValueError(f"{at('id')}: the id {words['id']!r} must be letters, digits, '-', '_' and '.'")
+    if kind not in KINDS:
+        raise ValueError(f"{at('kind')}: unknown kind {_near(kind, KINDS)}")
+    for key, where in (("quantiles", "numeric"), ("group", "choice")):
+        if (key in table) != (kind == where):
+            raise ValueError(
+                f"{at(key)}: {key} belongs to a {where} forecast, and only there; {words['id']} is {kind}"
+            )
+    if kind == "conditional" and not words["given"]:
+        raise ValueError(f'{at()}: the conditional forecast {words["id"]} needs given = "ID", its condition')
+    if bool(words["rule"]) == bool(words["undecidable"]):
+        raise ValueError(f'{at()}: {words["id"]} needs a rule, or undecidable = "why", and not both')
+    rule = None
+    if words["rule"]:
+        try:
+            rule = parse(words["rule"])
+        except ValueError as error:
+            raise ValueError(f"{at('rule')}: {error}") from error
+        if rule.numeric != (kind == "numeric"):
+            wanted = "a number" if kind == "numeric" else "a comparison"
+            raise ValueError(f"{at('rule')}: the rule of a {kind} forecast must be {wanted}: {rule.text!r}")
+    probability = None if kind == "numeric" else _probability(table, at)
+    quantiles = _quantiles(table["quantiles"], at) if kind == "numeric" else ()
+    texts = {key: value for key, value in words.items() if key != "rule"}
+    return Forecast(**texts, probability=probability, quantiles=quantiles, rule=rule)
+
+
+def _question(table: Mapping[str, Any], at: _At) -> Question:
+    for key in table:
+        if key not in ("id", "statement", "findings"):
+            raise ValueError(f"{at(key)}: unknown key {_near(key, ('id', 'statement', 'findings'))}")
+    ids = table.get("findings")
+    if not isinstance(ids, list) or not ids or not all(isinstance(i, str) and i for i in ids):
+        raise ValueError(f"{at('findings')}: a question needs findings = [...], the ids that answer it")
+    return Question(_text(table, "id", at, True), _text(table, "statement", at, True), tuple(ids))
+
+
+def _text(table: Mapping[str, Any], key: str, at: _At, needed: bool) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str) or (not value.strip() and (needed or key in table)):
+        said = repr(value) if key in table else "nothing"
+        raise ValueError(f"{at(key)}: {key} must be a text that is not empty, got {said}")
+    return value.strip()
+
+
+def _probability(table: Mapping[str, Any], at: _At) -> float:
+    value = table.get("probability")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        said = "nothing" if value is None else repr(value)
+        raise ValueError(f"{at('probability')}: probability must be a number from 0 to 1, got {said}")
+    return float(value)
+
+
+def _quantiles(value: Any, at: _At) -> tuple[tuple[float, float], ...]:
+    """[[level, value], ...], both rising."""
+    line = at("quantiles")
+    pairs = value if isinstance(value, list) else []
+    if not pairs or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise ValueError(
+            f"{line}: quantiles must be [[level, value], ...], such as [[0.1, 2], [0.5, 3], [0.9, 5]]"
+        )
+    for number in (x for pair in pairs for x in pair):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < 1e300:
+            raise ValueError(f"{line}: {number!r} is no finite number")
+    levels, values = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+    if not all(0 < level < 1 for level in levels) or any(b <= a for a, b in itertools.pairwise(levels)):
+        raise ValueError(
+            f"{line}: the levels of the quantiles must lie between 0 and 1 and rise, got {levels}"
+        )
+    if any(b < a for a, b in itertools.pairwise(values)):
+        raise ValueError(
+            f"{line}: the values of the quantiles must not fall as their levels rise, got {values}"
+        )
+    return tuple(zip(levels, values, strict=True))
+
+
+def _check_groups(forecasts: Sequence[Forecast], where: Mapping[str, int], name: str) -> None:
+    groups: dict[tuple[str, str], list[Forecast]] = {}
+    for forecast in forecasts:
+        if forecast.kind == "choice":
+            groups.setdefault((forecast.by, forecast.group), []).append(forecast)
+    for key, members in groups.items():
+        total = sum(f.probability or 0.0 for f in members)
+        if abs(total - 1) > SUM_SLACK or len(members) < 2:
+            listed = ", ".join(f"{f.id} {f.probability:g} (line {where[f.id]})" for f in members)
+            raise ValueError(
+                f"{name}, line {where[members[0].id]}: the group {key[1]!r} of {key[0]} must have two members or more "
+                f"that sum to 1, and sums to {total:g}: {listed}"
+            )
+        if len({f.given for f in members}) > 1:
+            raise ValueError(
+                f"{name}, line {where[members[0].id]}: the group {key[1]!r} has members with other conditions"
+            )
+
+
+def _check_conditions(forecasts: Sequence[Forecast], where: Mapping[str, int], name: str) -> None:
+    by_id = {f.id: f for f in forecasts}
+    for forecast in forecasts:
+        chain = [forecast.id]
+        while given := by_id[chain[-1]].given.removeprefix("not ").strip():
+            line = f"{name}, line {where[chain[-1]]}"
+            if given not in by_id:
+                raise ValueError(
+                    f"{line}: {chain[-1]} is given an unknown forecast {_near(given, sorted(by_id))}"
+                )
+            if by_id[given].kind == "numeric":
+                raise ValueError(
+                    f"{line}: {chain[-1]} is given {given}, a number, which is neither true nor false"
+                )
+            if given in chain:
+                line = f"{name}, line {where[forecast.id]}"
+                raise ValueError(f"{line}: circular condition: {' -> '.join([*chain, given])}")
+            chain.append(given)
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, 3, 0.5)
+    return (
+        f"{word!r}; did you mean {' or '.join(near)}?"
+        if near
+        else f"{word!r}; there are {', '.join(known[:12])}"
+    )

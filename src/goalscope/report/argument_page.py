@@ -1,0 +1,127 @@
+"""An argument as one HTML file: which claims stand, fall or have no evidence, each beside the numbers that decide it.
+
+The page takes plain JSON (`goalscope.evidence.argument.to_record` makes it), so it needs no policy and no run folder. It
+wears the style of the report and loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from goalscope.report.html import grade, number
+from goalscope.report.reading import Row
+
+MARKS = {"stands": ("▲", "stands"), "falls": ("▼", "falls"), "no evidence": ("?", "no evidence")}
+"""the sign and the words of each status"""
+_BADGES = {"stands": "differs", "falls": "same", "no evidence": "open"}
+"""the report's badge that has the colours of each status"""
+_CASES = {"affirmative": "Affirmative case", "risk": "Risk case"}
+_SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
+
+
+def write_argument_page(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
+    """Writes the page of a judged argument, whole or not at all; an older page is replaced.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    path = Path(path)
+    page = render_argument(record)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.write_text(page, encoding="utf-8", newline="\n")
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(
+            f"the page {path} cannot be written ({error.strerror}); choose another place"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def render_argument(record: Mapping[str, Any]) -> str:
+    """The page as HTML text.
+
+    Args:
+        record: {title, case, policy, world, runs, claims: [{id, text, role, target, needs, rule, depth, status, why,
+            findings: [the columns of a finding, and run]}]}, the root claim first.
+    """
+    claims = record["claims"]
+    counts = {status: sum(claim["status"] == status for claim in claims) for status in MARKS}
+    return _environment().render(
+        record=record,
+        case=_CASES[record["case"]],
+        style=_style(),
+        tree=_nest(claims, ""),
+        root=claims[0],
+        why=claims[0]["why"][:1].upper() + claims[0]["why"][1:],
+        marks=MARKS,
+        badges=_BADGES,
+        counts=counts,
+    )
+
+
+def _nest(claims: list[Mapping[str, Any]], target: str) -> list[dict[str, Any]]:
+    """The claims that support or attack `target`, each with those below it, for nested lists."""
+    below: dict[str, list[dict[str, Any]]] = {}
+    for claim in reversed(claims):
+        rows = [_cells(finding) for finding in claim["findings"]]
+        entry = {"claim": claim, "rows": rows, "below": below.get(claim["id"], [])[::-1]}
+        below.setdefault(claim["target"], []).append(entry)
+    return below[target]
+
+
+def _cells(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """One finding as the texts of its cells."""
+    row = Row(**{field.name: _plain(finding[field.name], str(field.type)) for field in fields(Row)})
+    share = row.unit.strip().lower() in _SHARES
+    return {
+        "id": row.id,
+        "question": row.question,
+        "estimate": number(row.estimate, share),
+        "interval": f"{number(row.low, share)} to {number(row.high, share)}",
+        "unit": row.unit,
+        "n": f"{row.n:,}",
+        "control": number(row.control, share) if math.isfinite(row.control) else "none",
+        "control_interval": (
+            f"{number(row.control_low, share)} to {number(row.control_high, share)}"
+            if math.isfinite(row.control_low) and math.isfinite(row.control_high)
+            else ""
+        ),
+        "control_name": row.control_name,
+        "grade": grade(row),
+        "run": finding["run"],
+        "world": row.world,
+        "method": row.method,
+    }
+
+
+def _plain(value: Any, kind: str) -> Any:
+    if kind == "float":
+        return math.nan if value is None else float(value)
+    return str(value) if kind == "str" else value
+
+
+def _environment() -> Any:
+    text = (files("goalscope.report") / "argument.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)
+
+
+def _style() -> Markup:
+    """The style of the report's page, read from its template so that the two stay alike."""
+    text = (files("goalscope.report") / "template.html.j2").read_text(encoding="utf-8")
+    return Markup(text.split("<style>")[1].split("</style>")[0])
