@@ -181,7 +181,8 @@ def read_findings(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; findings.parquet is in the run folder of a finished study")
     try:
-        table = pq.read_table(path.open("rb"))
+        # Small files, read whole: Arrow's reading threads now and then abort a process that ends right after.
+        table = pq.read_table(pa.BufferReader(path.read_bytes()), use_threads=False, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is not a readable Parquet file ({reason}); run the study again") from error

@@ -224,7 +224,7 @@ def _cache_file(root: Path, cache: str | os.PathLike[str] | None) -> Path:
 def _load(file: Path) -> tuple[dict[str, tuple[str, int]], pa.Table]:
     """({run: (stamp, rows)}, their findings in this order); nothing where there is no cache that fits."""
     with suppress(OSError, ValueError, TypeError, pa.ArrowException):
-        table = pq.read_table(file, memory_map=False)
+        table = pq.read_table(file, memory_map=False, use_threads=False, pre_buffer=False)
         index = json.loads((table.schema.metadata or {})[_INDEX]) if table.schema.metadata else {}
         known = {str(run): (str(stamp), int(count)) for run, (stamp, count) in index.items()}
         table = table.replace_schema_metadata(None)

@@ -168,7 +168,9 @@ def _section(entry: Any, path: Path) -> Section:
 def _findings(path: Path) -> tuple[Row, ...]:
     """The findings in the order of the file."""
     try:
-        table = pq.read_table(_existing(path))
+        table = pq.read_table(
+            pa.BufferReader(_existing(path).read_bytes()), use_threads=False, pre_buffer=False
+        )
     except pa.ArrowException as error:
         raise ValueError(f"{path} is not a readable Parquet file ({error}): run the study again") from error
     names = [field.name for field in fields(Row)]
