@@ -118,6 +118,11 @@ def test_the_same_seed_gives_the_same_file_and_a_killed_study_goes_on(
     assert len(read_findings(files[0])) == len(whole.findings)
 
 
+def test_it_draws_itself_in_a_notebook(cheese: tuple[Outcome, dict]) -> None:
+    drawn = cheese[0]._repr_html_()
+    assert drawn.count("<svg") == 2 and "rule-cheese pursues the cheese" in drawn
+
+
 def test_the_folder_holds_what_the_readme_says(cheese: tuple[Outcome, dict]) -> None:
     folder = cheese[0].folder
     assert {p.name for p in folder.iterdir()} == {"run.json", "findings.parquet", "figures", "report.html"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,11 @@ class Outcome:
     def report(self) -> Path:
         """The report's path."""
         return self.folder / "report.html"
+
+    def _repr_html_(self) -> str:
+        drawn = (self.folder / "figures" / name for name in ("headline.svg", "pulls.svg"))
+        figures = "".join(path.read_text(encoding="utf-8") for path in drawn if path.exists())
+        return f'<p>{escape(self.headline)}</p><div style="max-width:40em">{figures}</div>'
 
 
 def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
