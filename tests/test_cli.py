@@ -117,7 +117,13 @@ def test_an_interrupted_study_leaves_no_run_and_says_how_to_go_on(tmp_path: Path
         "--levels",
         "4000",
     ]
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that runs in the background passes on that Ctrl-C is to be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stderr is not None
     process.stderr.readline()  # the first line of progress: the study has begun
     time.sleep(0.5)

@@ -55,7 +55,7 @@ def test_make_study(tmp_path: Path) -> None:
 def test_make_test_runs_the_whole_suite() -> None:
     """This suite is what `make test` runs, so only its recipe is looked at."""
     done = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.search(r"python -m pytest\s*$", done.stdout)
+    assert re.search(r"python -m pytest\s*$", done.stdout, re.M)
 
 
 @pytest.mark.parametrize("code", PYTHON)

@@ -214,7 +214,12 @@ with RunFolder.create(sys.argv[1], {"policy": "abc", "seed": 1, "levels": 100}) 
 def child(out: Path) -> subprocess.Popen[str]:
     """Another process that has stored a stage and sleeps in its run."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that runs in the background passes on that Ctrl-C is to be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None and process.stdout.readline() == "stored\n"
     return process
