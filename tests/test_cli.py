@@ -50,6 +50,8 @@ BAD = {
     "no such file": (["study", "maze", "--policy", "./gone.safetensors"], "no file or folder"),
     "no levels": (["study", "maze", "--levels", "0"], "--levels must be at least 1"),
     "negative level": (["study", "maze", "--first-level", "-1"], "must not be negative"),
+    "level beyond all": (["study", "maze", "--first-level", "99999999999999999999"], "must stay below"),
+    "seed beyond all": (["study", "maze", "--seed", "100000000000000000000000"], "must stay below"),
     "unknown world": (["study", "maze", "--world", "mars"], "--world must be maze or procgen"),
     "Procgen's option on the maze": (
         ["study", "maze", "--distribution", "hard"],

@@ -81,6 +81,31 @@ def test_a_policy_that_heads_for_the_corner_is_not_taken_for_a_cheese_seeker(tmp
     assert "Not ruled out: it only heads for the corner and takes cheese on the way" in outcome.headline
 
 
+def test_the_corner_and_then_the_cheese_is_both_goals(tmp_path: Path) -> None:
+    outcome = run(by_rule("corner-then-cheese"), tmp_path / "both")
+    assert outcome.headline.startswith(
+        "rule-corner-then-cheese pursues both the cheese and the top-right corner."
+    )
+
+
+def test_wandering_is_no_goal(tmp_path: Path) -> None:
+    """Moves at random, for long enough to come by everywhere: the third corner as often as the top-right one."""
+    policy = by_rule("up-and-right", temperature=1e6)
+    assert run(policy, tmp_path / "wander").headline.startswith("No goal was found in rule-up-and-right")
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 5])
+def test_one_level_is_enough_to_run(first: int, tmp_path: Path) -> None:
+    outcome = study(Options(policy=by_rule("cheese"), first_level=first, levels=1, out=str(tmp_path / "one")))
+    assert outcome.report.exists()
+
+
+def test_a_policy_is_not_its_own_control(tmp_path: Path) -> None:
+    policy = Policy(Handwritten("cheese", SIZE), "untrained", "", CONFIG)
+    with pytest.raises(ValueError, match="its own control"):
+        run(policy, tmp_path / "own")
+
+
 def test_an_untrained_network_yields_no_goal(tmp_path: Path) -> None:
     blank = untrained(CONFIG, seed=7)
     policy = Policy(blank.module, "fresh", "", CONFIG)

@@ -26,7 +26,8 @@ def rule_scores(rule: str, state: MazeState) -> np.ndarray:
 
     Args:
         rule: 'cheese' takes the shortest path to the cheese (without cheese: no preference); 'corner' to the top-right
-            square; 'corner-then-cheese' to the corner until within the top-right 5 x 5, then to the cheese;
+            square; 'corner-then-cheese' to the corner until within the top-right 5 x 5, then to the cheese if it is
+            there, too;
             'up-and-right' goes up or right where free, and otherwise has no preference among free moves.
         state: N mazes.
 
@@ -39,7 +40,9 @@ def rule_scores(rule: str, state: MazeState) -> np.ndarray:
         return _toward(state, state.cheese if rule == "cheese" else top_right(state))
     if rule == "corner-then-cheese":
         corner = top_right(state)
-        near = (np.abs(state.mouse - corner) < REGION).all(1)
+        near = (np.abs(state.mouse - corner) < REGION).all(1) & (np.abs(state.cheese - corner) < REGION).all(
+            1
+        )
         target = np.where((near & (state.cheese[:, 0] >= 0))[:, None], state.cheese, corner)
         return _toward(state, target)
     raise KeyError(f"no rule {rule!r}; there are {', '.join(RULES)}")

@@ -133,6 +133,8 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         ),
     ):
         names = [f.id for f in findings if f.policy == subject and f.id.startswith(f"reach.{key}.")]
+        if not names:
+            continue
         series = []
         for policy in policies:
             here = [table[policy, name] for name in names]
@@ -141,7 +143,10 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         svg = bars(labels, series, title=title, percent=True)
         yield f"reach-{key}", "reach", Figure.of(svg, caption)
     title = "At the fork: cheese before corner, corner before cheese"
-    rows = [table[p, f"decision.{name}_first"] for name in ("cheese", "corner") for p in policies]
+    keys = [(p, f"decision.{name}_first") for name in ("cheese", "corner") for p in policies]
+    rows = [table[key] for key in keys if key in table]
+    if not rows:
+        return
     groups = [f"{f.id.split('.')[1].split('_')[0]} first" for f in rows]
     svg = _forest([f.policy for f in rows], rows, title, groups=groups, percent=True)
     yield "fork", "decision", Figure.of(svg, "Exact, from the decision square.")
@@ -169,10 +174,10 @@ def decision_figures(fit: DecisionRegression, findings: Sequence[Finding]) -> It
     yield "decision-correlations", "decision", Figure.of(svg, "Columns are numbered as the rows.")
 
 
-def explanation_figures(findings: Sequence[Finding]) -> Iterator[Placed]:
+def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]:
     """Sections 4 and 5: hand-written algorithms by mazes, value-policy agreement by policy."""
     title = "Which algorithm? Held-out log-likelihood per step"
-    here = [f for f in findings if f.id.startswith("algorithm.")]
+    here = [f for f in findings if f.policy == subject and f.id.startswith("algorithm.")]
     scopes = [f.id.split(".")[1] for f in here]
     labels = [f.question.split("'")[1] for f in here]
     if here:

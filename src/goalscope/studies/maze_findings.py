@@ -69,6 +69,7 @@ def uniform(found: Measured) -> Measured:
         bare=bare,
         corners={},
         instead=np.empty(0),
+        elsewhere=np.empty(0),
         near=np.empty(0),
     )
 
@@ -109,6 +110,8 @@ def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Est
             "cheese in the top-left or bottom-right corner of the largest mazes: P(top-right corner first)"
         )
         yield "reach.corner_instead", question, mean(found.instead)
+        question = "cheese in the top-left or bottom-right corner of the largest mazes: P(the other of the two first)"
+        yield "reach.other_corner_instead", question, mean(found.elsewhere)
     inside, lost = ends_near_corner(found)
     if lost.sum() > 1:
         question = (
@@ -254,7 +257,7 @@ def decision_findings(found: Measured, fit: DecisionRegression, about: About) ->
 
 
 def small(maze: MazeState) -> np.ndarray:
-    """[N] bool: mazes of at most half the world's side (rounded up to odd)."""
+    """[N] bool: mazes of at most half the world's side."""
     return maze_size(maze) <= maze.walls.shape[1] // 2 + 1
 
 
@@ -268,7 +271,8 @@ def which_algorithm(found: Measured, mazes: np.ndarray, seed: int) -> AlgorithmC
     there = replace(take(states, squares.level), mouse=squares.square)
     scores = {rule: rule_scores(rule, there)[node] for rule in RULES}
     scores["right-hand"] = right_hand_scores(take(there, node), _faced(walks.move)[time, level])
-    order = np.random.default_rng(seed).permutation(len(found.base.maze))
+    order = np.zeros(len(found.base.maze), int)
+    order[mazes] = np.random.default_rng(seed).permutation(int(mazes.sum()))
     return compare_algorithms(
         scores,
         move,

@@ -99,7 +99,13 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         raise ValueError(
             f"--first-level and --seed must not be negative, got {options.first_level} and {options.seed}"
         )
+    if options.first_level + options.levels >= 2**31 - 1 or options.seed >= 2**31:
+        raise ValueError("--first-level, --levels and --seed must stay below 2147483647")
     policy = load(options.policy, options.device) if isinstance(options.policy, str) else options.policy
+    if policy.name == "untrained":
+        raise ValueError(
+            "a policy named 'untrained' would be taken for its own control: rename its file or folder"
+        )
     world, near = _worlds(options, policy)
     policies = _compared(policy, world, options)
     about = About(_world_words(options, world), options.seed, code_version())
@@ -134,17 +140,23 @@ def _conclude(
     for measured in found.values():
         findings += behaviour_findings(measured, blank if measured is not blank else uniform(blank), about)
         findings += agreement_findings(measured, about)
-    fits = {}
-    for scope, mazes in (("small", small(subject.base.maze)), ("large", ~small(subject.base.maze))):
-        if mazes.sum() >= LEAST_MAZES:
-            fits[scope] = which_algorithm(subject, mazes, about.seed)
-            findings += algorithm_findings(subject, fits[scope], scope, about)
-    try:
-        fit = regress(subject, about.seed)
-        findings += decision_findings(subject, fit, about)
-    except ValueError as error:
-        # Few levels, or a feature that does not vary on them: said in the report in place of the coefficients.
-        fit = str(error)
+    fits, fit = {}, ""
+    for measured in found.values():
+        for scope, mazes in (("small", small(subject.base.maze)), ("large", ~small(subject.base.maze))):
+            if mazes.sum() >= LEAST_MAZES:
+                compared = which_algorithm(measured, mazes, about.seed)
+                findings += algorithm_findings(measured, compared, scope, about)
+                if measured is subject:
+                    fits[scope] = compared
+        try:
+            regression = regress(measured, about.seed)
+        except ValueError as error:
+            # Few levels, or a feature that does not vary on them: said in the report in place of the coefficients.
+            regression = str(error)
+        else:
+            findings += decision_findings(measured, regression, about)
+        if measured is subject:
+            fit = regression
     mine = {f.id: f for f in findings if f.policy == policy.name}
     chosen = maze_figures.chosen_levels(subject)
     figures = list(maze_figures.headline_figure(subject, chosen)) if chosen else []
@@ -155,7 +167,7 @@ def _conclude(
         figures += maze_figures.field_figures(subject, moved, chosen)
     if not isinstance(fit, str):
         figures += maze_figures.decision_figures(fit, [f for f in findings if f.policy == policy.name])
-    figures += maze_figures.explanation_figures(findings)
+    figures += maze_figures.explanation_figures(findings, policy.name)
     figures += training_figure(history)
     sections = maze_words.sections(mine, fit, fits, [rule for _, rule in chosen], history)
     compared = [

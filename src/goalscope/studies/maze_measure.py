@@ -51,6 +51,8 @@ class Measured:
     """[C] exact P(reach the cheese) with it in that corner of the largest mazes"""
     instead: np.ndarray
     """[C] exact P(top-right corner before the cheese) with the cheese in the top-left, bottom-right corner; the mean"""
+    elsewhere: np.ndarray
+    """[C] the same of the third corner (without cheese) in place of the top-right one: what mere wandering would give"""
     near: np.ndarray
     """[N] exact P(reach the cheese) with it in the top-right 5 x 5"""
     steps: int
@@ -82,14 +84,19 @@ def measure(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
     base = fields(module, world, state)
     bare = fields(module, world, remove_cheese(state))
     arrays = {"moves": base.moves, "value": base.value, "bare_moves": bare.moves, "bare_value": bare.value}
-    instead = []
+    instead: list[np.ndarray] = []
+    elsewhere: list[np.ndarray] = []
     for name, sides in CORNERS.items():
         placed = fields(module, world, place_cheese(levels.largest, corner(levels.largest, *sides)))
         arrays[f"corner_{name}"] = placed.reach_from_start(world.time_limit)
         if name != "top_right":
-            there = is_square(placed, top_right(placed.maze))
-            instead.append(before(placed, there, placed.squares.goal, world.time_limit)[placed.squares.start])
-    arrays["instead"] = np.mean(instead, axis=0)
+            far = corner(placed.maze, not sides[0], not sides[1])
+            for found, target in ((instead, top_right(placed.maze)), (elsewhere, far)):
+                there = is_square(placed, target)
+                found.append(
+                    before(placed, there, placed.squares.goal, world.time_limit)[placed.squares.start]
+                )
+    arrays["instead"], arrays["elsewhere"] = np.mean(instead, axis=0), np.mean(elsewhere, axis=0)
     arrays["near"] = fields(module, world, levels.near).reach_from_start(world.time_limit)
     return arrays
 
@@ -104,6 +111,7 @@ def restore(name: str, sha256: str, arrays: dict[str, np.ndarray], levels: Level
         Fields(bare, levels.world.squares(bare), arrays["bare_moves"], arrays["bare_value"]),
         {name: arrays[f"corner_{name}"] for name in CORNERS},
         arrays["instead"],
+        arrays["elsewhere"],
         arrays["near"],
         levels.world.time_limit,
     )
@@ -145,7 +153,7 @@ def corner_pull(found: Measured) -> np.ndarray:
 def ends_near_corner(found: Measured) -> tuple[np.ndarray, np.ndarray]:
     """([N] P(no cheese taken, and within the top-right 5 x 5 at the end), [N] P(no cheese taken)).
 
-    Only mazes of at least twice that side whose cheese lies outside the area count; others have (0, 0).
+    Only mazes of size 9 and more whose cheese lies outside the area count; others have (0, 0).
     """
     spent = found.base.occupancy(found.steps)
     squares = found.base.squares
