@@ -58,6 +58,32 @@ def study_maze(
         print(f"{outcome.headline}\n\nReport: {outcome.report}")
 
 
+@study_app.command("maze-internals")
+def study_maze_internals(
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
+    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
+    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
+    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the mazes: a first look.")] = False,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, splits, donors, targets and noise.")] = 0,
+    out: Annotated[
+        str | None, typer.Option(help="Run folder to make [default: runs/maze-internals-POLICY].")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Which activations carry the goal, and can it be edited, moved, or trained away?"""
+    from goalscope.evidence.finding import to_json
+    from goalscope.studies.maze_internals import Options, study
+
+    outcome = study(Options(policy, world, distribution, first_level, quick, seed, out), _progress)
+    if json:
+        print(to_json(outcome.findings))
+    else:
+        print(f"{outcome.headline}\n\nReport: {outcome.report}")
+
+
 @train_app.command("maze")
 def train_maze(
     cheese_region: Annotated[
@@ -80,6 +106,25 @@ def train_maze(
 
     folder = train(cheese_region, size, seed, steps, precision, out, device)
     print(f"Policy: {folder}")
+
+
+@train_app.command("finetune")
+def train_finetune(
+    policy: Annotated[str, typer.Option(help="Packaged mouse, or path of one.")] = "mouse-topright",
+    reward: Annotated[
+        str, typer.Option(help="'cheese' (anywhere), 'flipped', or the controls 'same' and 'random'.")
+    ] = "cheese",
+    steps: Annotated[int, typer.Option(help="Environment steps, less than a tenth of the training's.")] = 450_000,
+    seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
+    precision: Annotated[str, typer.Option(help="'bfloat16' or 'float32'.")] = "bfloat16",
+    out: Annotated[
+        str | None, typer.Option(help="Folder of the run [default: runs/finetune-POLICY-REWARD-SEED].")
+    ] = None,
+) -> None:
+    """Train a mouse on, for the cheese alone or against it, and the controls of that."""
+    from goalscope.training.finetune import finetune
+
+    print(f"Policy: {finetune(policy, reward, steps, seed, precision, out)}")
 
 
 @app.command("play")
@@ -109,10 +154,10 @@ def policies() -> None:
 
     for policy in packaged():
         summary = next(line for line in policy.card.splitlines() if line and not line.startswith("#"))
-        print(f"{policy.name:18} {summary}")
+        print(f"{policy.name:22} {summary}")
         states = snapshots(policy.name)
         if states:
-            print(f"{'':18} {len(states)} states of its training: {states[0]} to {states[-1]}")
+            print(f"{'':22} {len(states)} states of its training: {states[0]} to {states[-1]}")
 
 
 def _progress(line: str) -> None:
