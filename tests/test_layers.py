@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "evidence": {"stats"},
     "plots": {"stats"},
     "report": set(),
-    "rollout": {"worlds", "policies", "methods", "plots"},
+    "rollout": {"worlds", "policies", "activations", "methods", "plots"},
     "training": {"worlds", "policies", "rollout", "stats"},
     "studies": {
         "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",

@@ -6,8 +6,8 @@ follows from them (the probability of reaching a square, where the agent ends) i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from goalscope.activations import editing
 from goalscope.methods import reach
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState, Move, parse_maze
@@ -64,7 +65,9 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         module.train(was_training)
 
 
-def fields(policy: nn.Module, world: Any, state: Any, batch: int = BATCH) -> Fields:
+def fields(
+    policy: nn.Module, world: Any, state: Any, batch: int = BATCH, edits: Callable[[np.ndarray], Any] | None = None
+) -> Fields:  # fmt: skip
     """The policy's moves and value on every free square of the mazes.
 
     Args:
@@ -72,6 +75,8 @@ def fields(policy: nn.Module, world: Any, state: Any, batch: int = BATCH) -> Fie
         world: `Maze`, or another whose states are mazes (`ProcgenMaze`).
         state: N levels.
         batch: observations in one forward; memory is bounded by it.
+        edits: what is edited inside the network: called with the levels [B] int of the observations of a forward,
+            gives the edits of `goalscope.activations.editing`. None edits nothing.
 
     Raises:
         ValueError: the policy has another number of actions than the world, or gives values that are not finite.
@@ -84,7 +89,9 @@ def fields(policy: nn.Module, world: Any, state: Any, batch: int = BATCH) -> Fie
     with _evaluating(policy):
         for first in range(0, len(squares), batch):
             part = slice(first, first + batch)
-            out = policy(policy.encode(world.observe(world.at_squares(state, squares, part))))  # type: ignore[operator]
+            x = policy.encode(world.observe(world.at_squares(state, squares, part)))  # type: ignore[operator]
+            with editing(policy, edits(squares.level[part])) if edits else nullcontext():
+                out = policy(x)
             if out.logits.shape[1] != len(table):
                 raise ValueError(
                     f"the policy has {out.logits.shape[1]} actions, the {world.name} world {len(table)}"

@@ -124,6 +124,13 @@ class RunFolder:
             raise
         return arrays
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what a stage must keep over a kill, such as training checkpoints; gone after `commit`."""
+        path = self._part / _WORK / "scratch"
+        path.mkdir(exist_ok=True)
+        return path
+
     def write_json(self, name: str, value: Any) -> None:
         """Writes plain JSON as `NAME` in the run.
 

@@ -100,7 +100,7 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         "corner_instead": "the top-right corner first, cheese in another corner",
     }
     rows = [(words, table[p, f"reach.{name}"]) for name, words in shown.items() for p in policies]
-    svg = _forest(
+    svg = forest_of(
         [f.policy for _, f in rows], [f for _, f in rows], title, groups=[g for g, _ in rows], percent=True
     )
     caption = (
@@ -148,7 +148,7 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
     if not rows:
         return
     groups = [f"{f.id.split('.')[1].split('_')[0]} first" for f in rows]
-    svg = _forest([f.policy for f in rows], rows, title, groups=groups, percent=True)
+    svg = forest_of([f.policy for f in rows], rows, title, groups=groups, percent=True)
     yield "fork", "decision", Figure.of(svg, "Exact, from the decision square.")
 
 
@@ -160,7 +160,7 @@ def decision_figures(fit: DecisionRegression, findings: Sequence[Finding]) -> It
         for name, vif, stable in zip(fit.names, fit.vif, fit.sign_stability, strict=True)
     ]
     title = "What decides P(cheese): standardised coefficients"
-    svg = _forest(labels, here, title, reference=0)
+    svg = forest_of(labels, here, title, reference=0)
     caption = (
         "Each coefficient beside the other eight (with its control, the feature alone, below it). VIF: how far the others "
         "inflate its variance. Sign: share of the subsets of the others beside which it keeps its sign."
@@ -181,13 +181,13 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
     scopes = [f.id.split(".")[1] for f in here]
     labels = [f.question.split("'")[1] for f in here]
     if here:
-        svg = _forest(labels, here, title, groups=[f"{scope} mazes" for scope in scopes])
+        svg = forest_of(labels, here, title, groups=[f"{scope} mazes" for scope in scopes])
         yield "algorithms", "algorithm", Figure.of(svg, "Higher is better; the control is uniform moves.")
     title = "Does the policy follow its own value?"
     here = [f for f in findings if f.id.startswith("value.agreement.")]
     groups = [f"{f.id.rsplit('.', 1)[1]} squares" for f in here]
     order = sorted(range(len(here)), key=lambda i: groups[i])
-    svg = _forest(
+    svg = forest_of(
         [here[i].policy for i in order],
         [here[i] for i in order],
         title,
@@ -197,7 +197,8 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
     yield "value-agreement", "value", Figure.of(svg, "Control: values shuffled within each level.")
 
 
-def _forest(labels: Sequence[str], rows: Sequence[Finding], title: str, **options) -> str:
+def forest_of(labels: Sequence[str], rows: Sequence[Finding], title: str, **options) -> str:
+    """The findings as a forest, each with its control."""
     columns = {k: [np.nan if getattr(f, k) is None else getattr(f, k) for f in rows] for k in (
         "estimate", "low", "high", "n", "control", "control_low", "control_high")}  # fmt: skip
     return forest(

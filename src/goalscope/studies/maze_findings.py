@@ -15,6 +15,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.agreement import value_policy_agreement
 from goalscope.methods.algorithms import AlgorithmComparison, compare_algorithms
 from goalscope.methods.decision import DecisionRegression, fractional_logit
+from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import RULES, right_hand_scores, rule_scores
 from goalscope.rollout import sample_walks
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
@@ -182,13 +183,13 @@ def behaviour_findings(found: Measured, control: Measured, about: About) -> list
 
 def finding(
     name: str, question: str, estimate: Estimate, control: Estimate | None, control_name: str, method: str,
-    found: Measured, about: About, unit: str = "probability",
+    found: Measured | Policy, about: About, unit: str = "probability", site: str = "behaviour",
 ) -> Finding:  # fmt: skip
     """One finding of a policy; a control of None says why in its name."""
     return Finding(
         id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high, n=estimate.n,
         unit=unit, control=control.estimate if control else None, control_low=control.low if control else None,
-        control_high=control.high if control else None, control_name=control_name, method=method, site="behaviour",
+        control_high=control.high if control else None, control_name=control_name, method=method, site=site,
         policy=found.name, policy_sha256=found.sha256, world=about.world, seed=about.seed,
         code_version=about.code_version,
     )  # fmt: skip

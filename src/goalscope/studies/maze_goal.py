@@ -106,9 +106,9 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         raise ValueError(
             "a policy named 'untrained' would be taken for its own control: rename its file or folder"
         )
-    world, near = _worlds(options, policy)
+    world, near = study_worlds(policy, options.world, options.distribution)
     policies = _compared(policy, world, options)
-    about = About(_world_words(options, world), options.seed, code_version())
+    about = About(world_words(world, options.distribution), options.seed, code_version())
     provenance = _provenance(options, policies, about)
     out = Path(options.out or f"runs/maze-{policy.name}")
     with RunFolder.create(out, provenance) as run:
@@ -189,16 +189,22 @@ def _history(
     return training_findings([load(n, options.device) for n in names], blank, levels, run.stage, about)
 
 
-def _worlds(options: Options, policy: Policy) -> tuple[Any, Any]:
-    """The world with the cheese anywhere, and the same with the cheese in the top-right 5 x 5."""
-    if options.world == "procgen":
+def study_worlds(policy: Policy, world: str, distribution: str | None) -> tuple[Any, Any]:
+    """The world with the cheese anywhere, and the same with the cheese in the top-right 5 x 5.
+
+    Args:
+        policy: that will act in it. world: 'maze' or 'procgen'. distribution: Procgen's.
+
+    Raises:
+        ValueError: another world, or one that does not fit the policy or the distribution.
+    """
+    if world == "procgen":
         from goalscope.worlds.procgen import ProcgenMaze
 
-        distribution = options.distribution or "easy"
-        return ProcgenMaze(distribution), ProcgenMaze(distribution, REGION)
-    if options.world != "maze":
-        raise ValueError(f"--world must be maze or procgen, got {options.world!r}")
-    if options.distribution is not None:
+        return ProcgenMaze(distribution or "easy"), ProcgenMaze(distribution or "easy", REGION)
+    if world != "maze":
+        raise ValueError(f"--world must be maze or procgen, got {world!r}")
+    if distribution is not None:
         raise ValueError("--distribution is Procgen's: add --world procgen, or leave it out")
     size = getattr(policy.module, "size", None)
     if not isinstance(size, int):
@@ -216,10 +222,11 @@ def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
     return [policy, *fitting, blank]
 
 
-def _world_words(options: Options, world: Any) -> str:
-    if options.world == "procgen":
-        return f"procgen maze, {options.distribution or 'easy'}, time limit {world.time_limit}"
-    return f"maze, size {world.size}, cheese anywhere, time limit {world.time_limit}"
+def world_words(world: Any, distribution: str | None) -> str:
+    """What a finding says of its world."""
+    if isinstance(world, Maze):
+        return f"maze, size {world.size}, cheese anywhere, time limit {world.time_limit}"
+    return f"procgen maze, {distribution or 'easy'}, time limit {world.time_limit}"
 
 
 def _provenance(options: Options, policies: list[Policy], about: About) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Activations of any torch module: where they are, what they are, and what happens where they are changed.
+
+Sites are dotted module names (`sites.py` has the grammar); nothing here knows a world or a policy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from goalscope.activations.edits import Edit, add, clamp, mean, replace, resample, zero
+from goalscope.activations.hooks import capture, editing, sites
+
+if TYPE_CHECKING:
+    from goalscope.activations.streaming import Stored, stored, stream
+
+__all__ = [
+    "Edit",
+    "Stored",
+    "add",
+    "capture",
+    "clamp",
+    "editing",
+    "mean",
+    "replace",
+    "resample",
+    "sites",
+    "stored",
+    "stream",
+    "zero",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Streaming comes on first use: it loads Arrow, which nothing else here needs."""
+    if name in ("Stored", "stored", "stream"):
+        return getattr(import_module("goalscope.activations.streaming"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,77 @@
+"""What an intervention is measured by: a metric of the module's output on pairs of inputs, checked at the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from goalscope.activations.fold import samples
+
+Inputs = Tensor | tuple[Any, ...]
+Metric = Callable[[Any], Tensor]
+"""what the module returns for N samples -> [N], one number a sample"""
+
+
+def arguments_of(inputs: Inputs) -> tuple:
+    """The arguments of a forward from a tensor or a tuple of arguments."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def paired(clean: Inputs, corrupt: Inputs) -> tuple[tuple, tuple]:
+    """The arguments of two forwards whose samples belong together.
+
+    Raises:
+        ValueError: other numbers of samples, other shapes or types; the message has both.
+    """
+    one, other = arguments_of(clean), arguments_of(corrupt)
+    leaves, form = pytree.tree_flatten(one)
+    twins, twin_form = pytree.tree_flatten(other)
+    if form != twin_form:
+        raise ValueError(f"clean and corrupt are not the same arguments: {form} and {twin_form}")
+    count, twin_count = samples(one), samples(other)
+    if count != twin_count:
+        raise ValueError(
+            f"clean has {count} samples and corrupt {twin_count}: sample k of one must belong to sample k of the other"
+        )
+    for leaf, twin in zip(leaves, twins, strict=True):
+        both = isinstance(leaf, Tensor) and isinstance(twin, Tensor)
+        if both and (leaf.shape != twin.shape or leaf.dtype != twin.dtype):
+            raise ValueError(
+                f"clean and corrupt differ in shape or type: {list(leaf.shape)} {leaf.dtype} "
+                f"and {list(twin.shape)} {twin.dtype}; levels of unequal size cannot be patched into each other"
+            )
+    return one, other
+
+
+def checked(value: Any, count: int, where: str) -> Tensor:
+    """A metric's value [N].
+
+    Raises:
+        ValueError: another shape, or NaN; the message says where and for which sample.
+    """
+    if not isinstance(value, Tensor) or tuple(value.shape) != (count,):
+        got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"the metric must give one number a sample, [{count}]; got {got} ({where})")
+    if value.isnan().any():
+        sample = int(value.isnan().nonzero()[0])
+        raise ValueError(f"the metric is NaN at {where}, sample {sample} ({int(value.isnan().sum())} in all)")
+    return value
+
+
+def measured(metric: Metric, output: Any, count: int, where: str) -> np.ndarray:
+    """[N] float64, the metric of an output.
+
+    Args:
+        metric: the metric.
+        output: what the module returned for N samples.
+        count: N.
+        where: which run this is, for the words of errors.
+
+    Raises:
+        ValueError: as `checked`.
+    """
+    return checked(metric(output), count, where).detach().double().cpu().numpy()
