@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from goalscope.policies.checkpoint import load, save
     from goalscope.rollout import fields, play, vector_field
-    from goalscope.worlds.maze import Maze, MazeState, parse_maze
+    from goalscope.worlds.maze import Maze, MazeState, parse_maze, place_cheese, remove_cheese
 
 __version__ = "0.1.0"
 
@@ -24,8 +24,13 @@ _WHERE = {
     "Maze": "worlds.maze",
     "MazeState": "worlds.maze",
     "parse_maze": "worlds.maze",
+    "place_cheese": "worlds.maze",
+    "remove_cheese": "worlds.maze",
 }
-__all__ = ["Maze", "MazeState", "__version__", "fields", "load", "parse_maze", "play", "save", "vector_field"]
+__all__ = [
+    "Maze", "MazeState", "__version__", "fields", "load", "parse_maze", "place_cheese", "play", "remove_cheese", "save",
+    "vector_field",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

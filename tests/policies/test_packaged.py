@@ -10,11 +10,12 @@ from goalscope.rollout import play
 from goalscope.worlds.maze import Maze
 
 AGENTS = {"mouse-corner": 1, "mouse-topright": 5, "mouse-topright-2": 5, "mouse-anywhere": None}
+FINETUNED = {f"mouse-topright-{reward}" for reward in ("cheese", "flipped", "same", "random")}
 
 
 def test_all_are_there_with_card_and_region() -> None:
     found = {policy.name: policy for policy in packaged()}
-    assert found.keys() == AGENTS.keys()
+    assert found.keys() == AGENTS.keys() | FINETUNED
     for name, region in AGENTS.items():
         assert found[name].config["world"]["cheese_region"] == region
         for word in ("Command", "Steps and time", "Curve", "Limits"):
@@ -23,7 +24,7 @@ def test_all_are_there_with_card_and_region() -> None:
 
 def test_each_file_is_below_500_kb() -> None:
     files = list(PACKAGED.rglob("*.safetensors"))
-    assert len(files) == len(AGENTS) + 8
+    assert len(files) == len(AGENTS) + len(FINETUNED) + 8
     assert max(file.stat().st_size for file in files) < 500_000
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from fnmatch import fnmatchcase
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +175,17 @@ def test_a_killed_study_goes_on_and_gives_the_same_findings(
         whole.folder / "findings.parquet"
     ).read_bytes()
     assert len(read_findings(whole.folder / "findings.parquet")) > 80
+
+
+def test_every_finding_is_announced_so_that_a_forecast_can_name_it(planted: tuple[Outcome, dict]) -> None:
+    known = tomllib.loads(resources.files("goalscope.data").joinpath("findings.toml").read_text("utf-8"))
+    announced = known["study maze-internals"]["ids"]
+    for finding in planted[0].findings:
+        assert any(fnmatchcase(finding.id, pattern) for pattern in announced), finding.id
+    unfound = ("finetune.", "flipped.", "gate.")  # need the packaged mouse
+    for pattern in announced:
+        if not pattern.startswith(unfound):
+            assert any(fnmatchcase(f.id, pattern) for f in planted[0].findings), pattern
 
 
 def test_every_finding_says_where_it_was_read_and_what_its_control_is(planted: tuple[Outcome, dict]) -> None:

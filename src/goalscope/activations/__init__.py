@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goalscope.activations.edits import Edit, add, clamp, mean, replace, resample, zero
 from goalscope.activations.hooks import capture, editing, sites
+from goalscope.activations.resume import resume
 
 if TYPE_CHECKING:
     from goalscope.activations.streaming import Stored, stored, stream
@@ -24,6 +25,7 @@ __all__ = [
     "mean",
     "replace",
     "resample",
+    "resume",
     "sites",
     "stored",
     "stream",

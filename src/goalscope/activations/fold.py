@@ -96,6 +96,9 @@ class Sweep:
         Returns:
             The output of the module on G * N rows.
         """
+        if not self.foldable(site):
+            with torch.no_grad():
+                return self.sites[site].plan.run(self._values, values, self.module)
         return _Forward(self, site, self._values, self._count, None).run(values)
 
     def channels(self, site: str, channels: Sequence[int], values: Tensor) -> Any:

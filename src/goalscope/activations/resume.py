@@ -127,6 +127,16 @@ class Plan:
         """The nodes that the output is made of."""
         return nodes_in(self.result)
 
+    def run(self, recorded: dict[fx.Node, Any], value: Tensor, module: nn.Module) -> Any:
+        """The output with `value` at the site; `recorded` has the values of the run."""
+        values = {node: recorded[node] for node in self.kept}
+        values[self.place] = with_tensor(recorded[self.place], self.path, value)
+        for step in self.steps:
+            values[step.node] = step.evaluate(values, module)
+            for used in step.last:
+                del values[used]
+        return self.output(values)
+
     def output(self, values: dict[fx.Node, Any]) -> Any:
         """The output in its structure."""
         return filled(self.result, values)
@@ -184,14 +194,7 @@ class Recording:
 
     def run(self, site: str, value: Tensor) -> Any:
         """The output with `value` at the site."""
-        plan = self.plans[site]
-        values = {node: self.values[node] for node in plan.kept}
-        values[plan.place] = with_tensor(self.values[plan.place], plan.path, value)
-        for step in plan.steps:
-            values[step.node] = step.evaluate(values, self.trace.module)
-            for used in step.last:
-                del values[used]
-        return plan.output(values)
+        return self.plans[site].run(self.values, value, self.trace.module)
 
     def _needed(self) -> set[fx.Node]:
         """What the run must keep, before it is known which tensor of a structure a site is."""

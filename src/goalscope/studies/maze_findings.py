@@ -25,6 +25,7 @@ from goalscope.studies.maze_measure import (
     cheese_pull,
     corner_pull,
     decision_features,
+    direct_way,
     ends_near_corner,
     is_square,
     quadrants,
@@ -209,6 +210,22 @@ def regress(found: Measured, seed: int) -> DecisionRegression:
     return fractional_logit(features, response, names, train=train, seed=seed)
 
 
+def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Finding:
+    """Is a long way just many chances to fail? The coefficient of the steps beside the chance of that very chain of moves."""
+    features, names = decision_features(found.base.maze)
+    response = reach_cheese(found)[decision_square(found.base.maze)[:, 0] >= 0]
+    train = np.random.default_rng(about.seed).permutation(len(response)) % 5 > 0
+    both = np.column_stack([features, direct_way(found)])
+    with_chain = fractional_logit(both, response, [*names, "direct_way"], train=train, seed=about.seed)
+    name = "steps_cheese_decision"
+    return finding(
+        f"decision.chain.{name}",
+        f"log-odds of reaching the cheese per SD of {name}, beside the other distances and the log-probability of the direct way",
+        with_chain.coefficients[names.index(name)], fit.coefficients[fit.names.index(name)],
+        "the same without the log-probability of the direct way", "fractional logit", found, about, "log-odds per SD",
+    )  # fmt: skip
+
+
 def decision_findings(found: Measured, fit: DecisionRegression, about: About) -> list[Finding]:
     """Section 3: coefficients beside what they are without the others, and what the regression predicts."""
     made = []
@@ -230,6 +247,7 @@ def decision_findings(found: Measured, fit: DecisionRegression, about: About) ->
                 "log-odds per SD",
             )
         )
+    made.append(chain_finding(found, fit, about))
     judged = (
         (
             "accuracy",

@@ -231,3 +231,21 @@ def decision_features(maze: MazeState) -> tuple[np.ndarray, list[str]]:
                 found[f"{measure_name}_cheese_decision"] = values[levels, fork[:, 0], fork[:, 1]]
     names = sorted(found.keys() - {"steps_cheese_corner"})
     return np.stack([found[name] for name in names], 1).astype(float), names
+
+
+def direct_way(found: Measured) -> np.ndarray:
+    """[D] log of the exact probability of walking straight from the decision square to the cheese, move after move.
+
+    D levels have a decision square; each move's probability is floored at 1e-6, so that the log stays finite.
+    """
+    field = found.base
+    fork = decision_square(field.maze)
+    to_cheese, to_fork = (distances(field.maze.walls, at) for at in (field.maze.cheese, fork))
+    level, (row, column) = field.squares.level, field.squares.square.T
+    ahead = to_cheese[level, row, column]
+    whole = to_cheese[np.arange(len(fork)), fork[:, 0], fork[:, 1]]
+    on_way = (fork[level, 0] >= 0) & (to_fork[level, row, column] + ahead == whole[level]) & ~field.squares.goal
+    chance = (field.moves * toward(field, field.maze.cheese)).sum(1).clip(1e-6)
+    # On Procgen a square is there once for each way of facing: their mean stands for it.
+    facings = np.bincount(level * 4096 + row * 64 + column)[level * 4096 + row * 64 + column]
+    return np.bincount(level, np.where(on_way, np.log(chance) / facings, 0.0), len(fork))[fork[:, 0] >= 0]

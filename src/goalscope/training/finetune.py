@@ -113,12 +113,12 @@ def finetune(
         raise ValueError(f"{name} is not a mouse of `goalscope train maze`: its config lacks world or training")
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
+    world = finetuning_world(reward, where["size"], where["cheese_region"])
     if not 1 <= steps < trained["steps"] / TENTH:
         raise ValueError(
             f"--steps must be at least 1 and less than a tenth of the {trained['steps']:,} steps that {name} "
             f"was trained for, got {steps:,}"
         )
-    world = finetuning_world(reward, where["size"], where["cheese_region"])
     folder = Path(out or f"runs/finetune-{policy.name}-{reward}-{seed}")
     config = PPO(steps=steps, precision=precision, learning_rate=LEARNING_RATE)
     module = policy.module
