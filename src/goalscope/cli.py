@@ -114,7 +114,9 @@ def train_finetune(
     reward: Annotated[
         str, typer.Option(help="'cheese' (anywhere), 'flipped', or the controls 'same' and 'random'.")
     ] = "cheese",
-    steps: Annotated[int, typer.Option(help="Environment steps, less than a tenth of the training's.")] = 450_000,
+    steps: Annotated[
+        int, typer.Option(help="Environment steps, less than a tenth of the training's.")
+    ] = 450_000,
     seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
     precision: Annotated[str, typer.Option(help="'bfloat16' or 'float32'.")] = "bfloat16",
     out: Annotated[

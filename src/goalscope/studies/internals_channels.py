@@ -116,23 +116,28 @@ def _findings(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> 
             f"null by construction: same against different place; on discovery mazes {before:+.3f}",
             "resampling, held-out mazes", policy, about, unit, site,
         )  # fmt: skip
-    if not len(chosen.confirmed):
-        return
     base, there = found["set.none.same"], found["set.none.there"]
 
     def mean(values: np.ndarray) -> Estimate:
         return bootstrap_mean(values, bounds=(-1, 1), seed=about.seed)
 
-    count = len(chosen.confirmed)
-    for name, words, key, reference in (
-        ("same_place", "from mazes with the cheese in the same place: change of P(reach the cheese)", "same", base),
-        ("other_place", "from mazes with the cheese elsewhere: change of P(reach the cheese)", "other", base),
-        ("to_other_place", "from mazes with the cheese elsewhere: change of P(reach that other square)", "there", there),
-    ):  # fmt: skip
-        control = found.get(f"set.random.{key}")
-        yield finding(
-            f"channels.together.{name}", f"the {count} confirmed channels resampled {words}",
-            mean(found[f"set.chosen.{key}"] - reference), None if control is None else mean(control - reference),
-            "as many other channels" if control is not None else "no channel is left to compare with",
-            "resampling, held-out mazes", policy, about, unit, site,
-        )  # fmt: skip
+    sets = {
+        "all": ("all channels", "all"),
+        "together": (f"the {len(chosen.confirmed)} confirmed channels", "chosen"),
+    }
+    for key, (which, name) in sets.items():
+        if f"set.{name}.same" not in found:
+            continue
+        for suffix, words, donor, reference in (
+            ("same_place", "from mazes with the cheese in the same place: change of P(reach the cheese)", "same", base),
+            ("other_place", "from mazes with the cheese elsewhere: change of P(reach the cheese)", "other", base),
+            ("to_other_place", "from mazes with the cheese elsewhere: change of P(reach that other square)", "there", there),
+        ):  # fmt: skip
+            random = found.get(f"set.random.{donor}") if name == "chosen" else None
+            # All channels have no others to compare with: the same-place donors are what they are read against.
+            control = found["set.all.same"] - base if random is None else random - reference
+            yield finding(
+                f"channels.{key}.{suffix}", f"{which} resampled {words}", mean(found[f"set.{name}.{donor}"] - reference),
+                mean(control), "as many other channels" if random is not None else "all channels, cheese in the same place",
+                "resampling, held-out mazes", policy, about, unit, site,
+            )  # fmt: skip

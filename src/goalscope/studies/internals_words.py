@@ -85,7 +85,7 @@ def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[
 def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, str]:
     middle, seen = table["probe.cheese_position.middle"], table["probe.cheese_position.observation"]
     readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
-    together = table.get("channels.together.other_place")
+    same, other = table["channels.all.same_place"], table["channels.all.other_place"]
     answers = {
         "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}. "
         + (
@@ -97,7 +97,7 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         f"{readable.site} follow one "
         f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). {told(carry)} of the channels at "
         f"{carry.site} are confirmed to carry where the cheese is"
-        + (f"; resampled together from elsewhere: {told(together)}." if together else "."),
+        f". All channels from a maze with the cheese in the same place: {told(same)}; with it elsewhere: {told(other)}.",
         "steer": f"Subtracted, the cheese vector changes P(cheese) by {told(table['steer.cheese.cheese_pull'])}; added, by "
         f"{told(table['steer.cheese.plus_1'])}. The vector of another maze with its cheese in the same place: "
         f"{told(table['steer.transfer.same_place'])}. Top-right vector added: "

@@ -211,7 +211,7 @@ def regress(found: Measured, seed: int) -> DecisionRegression:
 
 
 def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Finding:
-    """Is a long way just many chances to fail? The coefficient of the steps beside the chance of that very chain of moves."""
+    """Is a long way just many chances to fail? The coefficient of the steps beside the chance of that very way."""
     features, names = decision_features(found.base.maze)
     response = reach_cheese(found)[decision_square(found.base.maze)[:, 0] >= 0]
     train = np.random.default_rng(about.seed).permutation(len(response)) % 5 > 0
@@ -220,7 +220,8 @@ def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Fin
     name = "steps_cheese_decision"
     return finding(
         f"decision.chain.{name}",
-        f"log-odds of reaching the cheese per SD of {name}, beside the other distances and the log-probability of the direct way",
+        f"log-odds of reaching the cheese per SD of {name}, beside the other distances and the log-probability "
+        f"of the direct way",
         with_chain.coefficients[names.index(name)], fit.coefficients[fit.names.index(name)],
         "the same without the log-probability of the direct way", "fractional logit", found, about, "log-odds per SD",
     )  # fmt: skip

@@ -244,7 +244,9 @@ def direct_way(found: Measured) -> np.ndarray:
     level, (row, column) = field.squares.level, field.squares.square.T
     ahead = to_cheese[level, row, column]
     whole = to_cheese[np.arange(len(fork)), fork[:, 0], fork[:, 1]]
-    on_way = (fork[level, 0] >= 0) & (to_fork[level, row, column] + ahead == whole[level]) & ~field.squares.goal
+    on_way = (
+        (fork[level, 0] >= 0) & (to_fork[level, row, column] + ahead == whole[level]) & ~field.squares.goal
+    )
     chance = (field.moves * toward(field, field.maze.cheese)).sum(1).clip(1e-6)
     # On Procgen a square is there once for each way of facing: their mean stands for it.
     facings = np.bincount(level * 4096 + row * 64 + column)[level * 4096 + row * 64 + column]

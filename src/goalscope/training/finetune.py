@@ -79,8 +79,8 @@ def finetuning_world(reward: str, size: int, cheese_region: int | None) -> Any:
     own = Maze(size, cheese_region)
     worlds = {
         "cheese": lambda: Maze(size, None),
-        "same": lambda: own,
         "flipped": lambda: Rewarded(own, lambda state: np.full(len(state.walls), -1.0)),
+        "same": lambda: own,
         "random": lambda: Rewarded(own, coin),
     }
     if reward not in worlds:
@@ -110,7 +110,9 @@ def finetune(
     policy = load(name)
     trained, where = policy.config.get("training"), policy.config.get("world")
     if not isinstance(policy.module, Compact) or not trained or not where:
-        raise ValueError(f"{name} is not a mouse of `goalscope train maze`: its config lacks world or training")
+        raise ValueError(
+            f"{name} is not a mouse of `goalscope train maze`: its config lacks world or training"
+        )
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
     world = finetuning_world(reward, where["size"], where["cheese_region"])
