@@ -165,6 +165,17 @@ def test_an_argument_is_printed_and_written_as_a_page(here: Path):
     assert sorted(path.name for path in here.iterdir()) == ["case.html", "case.toml", "runs"]
 
 
+def test_the_page_links_to_the_figure_of_a_finding(here: Path):
+    figures = here / "runs" / "one" / "figures"
+    figures.mkdir()
+    listed = [{"file": "all.svg", "title": "Reach overall", "section": "reach"}]
+    (figures / "index.json").write_text(json.dumps(listed), encoding="utf-8")
+    (here / "pages").mkdir()
+    assert call("argument", "case.toml", "--out", "pages/case.html").exit_code == 0
+    source = (here / "pages" / "case.html").read_text(encoding="utf-8")
+    assert '<a href="../runs/one/figures/all.svg">Reach overall</a>' in source
+
+
 def test_an_argument_as_json_and_about_another_policy(here: Path):
     write_findings(
         here / "runs" / "one" / "findings.parquet",

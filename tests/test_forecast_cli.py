@@ -20,7 +20,7 @@ from goalscope.evidence.ledger import verify
 from goalscope.plots.charts import forest
 from goalscope.plots.figure import Figure, write_figures
 from goalscope.report.scoreboard import write_scoreboard
-from goalscope.studies.forecasts import figure_of
+from goalscope.evidence.store import figure_of
 
 if not any(group.name == "forecast" for group in cli.app.registered_groups):
     cli.app.add_typer(forecast_cli.forecast_app, name="forecast")
@@ -159,9 +159,11 @@ def test_the_page_shows_each_forecast_with_its_evidence(here: Path, monkeypatch:
 
 
 def test_the_figure_of_a_finding_is_the_one_named_like_it(here: Path) -> None:
-    assert figure_of("reach.overall", here / "runs" / "first run") == ("overall.svg", "Reach overall")
-    assert figure_of("decision.accuracy", here / "runs" / "first run") == ("", "")
-    assert figure_of("reach.overall", here / "runs" / "second") == ("", "")
+    first, page = here / "runs" / "first run", here / "pages"
+    link = "../runs/first run/figures/overall.svg"
+    assert figure_of("reach.overall", first, page) == (link, "Reach overall")
+    assert figure_of("decision.accuracy", first, page) == ("", "")
+    assert figure_of("reach.overall", here / "runs" / "second", page) == ("", "")
 
 
 BAD = {
@@ -174,7 +176,7 @@ BAD = {
     "unknown finding": (["register", "unknown.toml"], "did you mean reach.overall"),
     "no ledger": (["verify"], "no ledger forecasts/ledger.jsonl"),
     "no ledger to score": (["score"], "no ledger forecasts/ledger.jsonl"),
-    "no runs": (["score", "--ledger", "whole/l.jsonl", "--runs", "none"], "no folder none"),
+    "no runs": (["score", "--ledger", "whole/l.jsonl", "--runs", "none"], "none is not a folder"),
     "no such policy": (
         ["resolve", "--ledger", "whole/l.jsonl", "--policy", "rat"],
         "runs about mouse, impala",

@@ -57,7 +57,7 @@ def argument(
     store = _open(runs)
     record = to_record(case, judge(case, store.findings(case.policy)), str(runs))
     if out is not None:
-        write_argument_page(out, record)
+        write_argument_page(out, _with_figures(record, store.root, out.parent))
     if json:
         _print_json(record)
         return
@@ -68,6 +68,20 @@ def argument(
         print(f"{'  ' * claim['depth']}{sign} {words}  {role}{_printable(claim['text'])} [{claim['why']}]")
     if out is not None:
         print(f"\nPage: {out}")
+
+
+def _with_figures(record: dict[str, Any], root: Path, page: Path) -> dict[str, Any]:
+    """The record with a link from each finding to its figure, relative to the folder of the page."""
+    from goalscope.evidence.store import figure_of
+
+    claims = []
+    for claim in record["claims"]:
+        found = []
+        for finding in claim["findings"]:
+            link, title = figure_of(finding["id"], root / finding["run"], page)
+            found.append({**finding, "figure": link, "figure_title": title})
+        claims.append({**claim, "findings": found})
+    return {**record, "claims": claims}
 
 
 def _open(runs: Path) -> Store:

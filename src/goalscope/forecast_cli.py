@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,7 @@ def resolve(
     from goalscope.studies.forecasts import resolve_ledger, scoreboard
 
     resolved = resolve_ledger(ledger, runs, policy or [])
+    _say_left_out([str(problem) for problem in resolved.problems])
     if json:
         _print_json(scoreboard(resolved, Path.cwd()))
         return
@@ -88,6 +90,7 @@ def score(
     from goalscope.studies.forecasts import score_ledger
 
     board, page = score_ledger(ledger, runs, out or ledger.parent, policy or [])
+    _say_left_out(board["left_out"])
     if json:
         _print_json(board)
         return
@@ -103,6 +106,11 @@ def score(
                 f"{row['ambiguous']:10} {row['void']:5}"
             )
     print(f"Page: {page}")
+
+
+def _say_left_out(problems: list[str]) -> None:
+    for problem in problems:
+        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in problem), file=sys.stderr)
 
 
 def _number(value: float | None, width: int) -> str:

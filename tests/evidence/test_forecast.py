@@ -18,6 +18,7 @@ from goalscope.evidence.forecast import (
 )
 from goalscope.evidence.resolve import read_subjects, reply, resolve
 from goalscope.evidence.rule import Interval, Measured, parse
+from goalscope.evidence.store import open_store
 
 
 def measured(estimate: float, low: float, high: float, control: float | None = None) -> Measured:
@@ -313,17 +314,22 @@ def test_runs_of_one_subject_are_taken_together(tmp_path: Path) -> None:
     run("b", small, finding("reach.size.3", 1, 0.9, 1))
     run("c", finding("reach.overall", 0.2, 0.1, 0.3, world="procgen maze, hard"))
     run("d.part", finding("reach.overall", 0.9, 0.9, 0.9, n=9999))
-    maze, procgen = read_subjects(tmp_path)
+    (tmp_path / "d.part" / ".work").mkdir()
+    store = open_store(tmp_path, cache=tmp_path / "cache")
+    maze, procgen = read_subjects(store)
+    assert [Path(problem.path).name for problem in store.problems] == ["d.part"]
     assert maze.findings["reach.overall"] == large and maze.runs["reach.overall"].name == "a"
     assert set(maze.findings) == {"reach.overall", "reach.size.3"} and maze.runs["reach.size.3"].name == "b"
     assert procgen.world == "procgen maze, hard"
-    assert [s.findings for s in read_subjects(tmp_path / "a")] == [{"reach.overall": large}]
+    assert [s.findings for s in read_subjects(open_store(tmp_path / "a", cache=tmp_path / "cache"))] == [
+        {"reach.overall": large}
+    ]
     question = parse_forecasts(FILE).questions[0]
     assert [f.id for f in reply(question, maze.findings).findings] == ["reach.size.3", "reach.overall"]
     with pytest.raises(FileNotFoundError, match="no finished run"):
-        read_subjects(tmp_path / "d.part")
+        read_subjects(open_store(tmp_path / "d.part", cache=tmp_path / "cache"))
     with pytest.raises(FileNotFoundError, match="--runs"):
-        read_subjects(tmp_path / "none")
+        read_subjects(open_store(tmp_path / "none"))
 
 
 def test_the_packaged_file_asks_only_for_known_findings() -> None:

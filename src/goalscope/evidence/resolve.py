@@ -8,14 +8,14 @@ at equal n. That choice is fixed here, before anything is looked at.
 from __future__ import annotations
 
 import fnmatch
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goalscope.evidence.finding import Finding, read_findings
+from goalscope.evidence.finding import Finding
 from goalscope.evidence.forecast import Forecast, Question
 from goalscope.evidence.rule import Answer, Interval, Measured, Verdict
+from goalscope.evidence.store import Store
 
 
 @dataclass(frozen=True)
@@ -59,37 +59,28 @@ class Reply:
     findings: tuple[Finding, ...]
 
 
-def read_subjects(runs: str | os.PathLike[str]) -> tuple[Subject, ...]:
-    """Every subject of the run folders in a folder; a run's subject is the policy of its first finding.
-
-    Args:
-        runs: a folder of run folders, or one run folder. Unfinished runs (`*.part`) do not count.
+def read_subjects(store: Store) -> tuple[Subject, ...]:
+    """Every subject of the run folders; a run's subject is the policy and world of its first finding.
 
     Raises:
-        FileNotFoundError: no such folder, or no finished run in it.
-        ValueError: a findings file is damaged.
+        FileNotFoundError: no finished run among them.
     """
-    folder = Path(runs)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}; give --runs the folder that holds the run folders")
-    files = [
-        f for f in [folder / "findings.parquet", *sorted(folder.glob("*/findings.parquet"))] if f.is_file()
-    ]
-    files = [f for f in files if f.parent.suffix != ".part"]
-    if not files:
+    if not store.runs:
+        left_out = "".join(f"; {problem}" for problem in store.problems)
         raise FileNotFoundError(
-            f"no finished run in {folder}; 'goalscope study maze --out {folder}/maze' makes one"
+            f"no finished run in {store.root}; 'goalscope study maze --out {store.root}/maze' makes one{left_out}"
         )
     found: dict[tuple[str, str, str], dict[str, tuple[Finding, Path]]] = {}
-    for file in files:
-        findings = read_findings(file)
-        for finding in findings:
-            key = (finding.policy, finding.policy_sha256, finding.world)
-            if key != (findings[0].policy, findings[0].policy_sha256, findings[0].world):
-                continue
-            mine = found.setdefault(key, {})
-            if finding.id not in mine or finding.n >= mine[finding.id][0].n:
-                mine[finding.id] = finding, file.parent
+    first: dict[str, tuple[str, str, str]] = {}
+    for row in store.table.to_pylist():
+        run = row.pop("run")
+        finding = Finding(**row)
+        key = (finding.policy, finding.policy_sha256, finding.world)
+        if key != first.setdefault(run, key):
+            continue
+        mine = found.setdefault(key, {})
+        if finding.id not in mine or finding.n >= mine[finding.id][0].n:
+            mine[finding.id] = finding, store.root / run
     return tuple(
         Subject(*key, {i: f for i, (f, _) in mine.items()}, {i: run for i, (_, run) in mine.items()})
         for key, mine in found.items()

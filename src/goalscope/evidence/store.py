@@ -165,6 +165,32 @@ def open_store(runs: str | os.PathLike[str], cache: str | os.PathLike[str] | Non
     return Store(root, tuple(index), table, tuple(sorted(problems, key=lambda problem: problem.path)))
 
 
+def figure_of(identifier: str, run: Path, page: Path) -> tuple[str, str]:
+    """The figure that shows a finding: of its section, the one named most like it.
+
+    Args:
+        identifier: id of the finding.
+        run: its run folder.
+        page: the folder of the page that links to the figure.
+
+    Returns:
+        (link relative to `page`, title), or ('', '') where the run has none.
+    """
+    try:
+        index = json.loads((run / "figures" / "index.json").read_text(encoding="utf-8"))
+        section, *words = identifier.replace("_", ".").split(".")
+        here = [(str(e["file"]), str(e["title"])) for e in index if e["section"] == section]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""  # a run without pictures is still a run
+
+    def likeness(figure: tuple[str, str]) -> int:
+        named = " ".join(figure).lower().replace("-", " ").replace(".", " ").split()
+        return sum(any(name.startswith(word) for name in named) for word in words)
+
+    file, title = max(here, key=likeness, default=("", ""))
+    return (os.path.relpath(run / "figures" / file, page) if file else ""), title
+
+
 def _search(root: Path) -> tuple[dict[str, str], list[Problem]]:
     """The run folders and the stamp of each one's file; links are followed, each folder is seen once."""
     stamps: dict[str, str] = {}

@@ -12,8 +12,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -55,7 +56,8 @@ def render_argument(record: Mapping[str, Any]) -> str:
 
     Args:
         record: {title, case, policy, world, runs, claims: [{id, text, role, target, needs, rule, depth, status, why,
-            findings: [the columns of a finding, and run]}]}, the root claim first.
+            findings: [the columns of a finding, run, and where there is one figure (its link) and
+            figure_title]}]}, the root claim first.
     """
     claims = record["claims"]
     counts = {status: sum(claim["status"] == status for claim in claims) for status in MARKS}
@@ -102,6 +104,10 @@ def _cells(finding: Mapping[str, Any]) -> dict[str, Any]:
         "control_name": row.control_name,
         "grade": grade(row),
         "run": finding["run"],
+        "link": quote(PurePosixPath(finding.get("figure", "")).as_posix(), safe="/.")
+        if finding.get("figure")
+        else "",
+        "figure": finding.get("figure_title", ""),
         "world": row.world,
         "method": row.method,
     }

@@ -20,6 +20,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.evidence.forecast import Forecast, ForecastFile, check_findings, parse_forecasts, read_text
 from goalscope.evidence.resolve import Resolution, Subject, read_subjects, reply, resolve
 from goalscope.evidence.scores import CLIP, Scores, score
+from goalscope.evidence.store import Problem, figure_of, open_store
 from goalscope.plots.charts import Line, curves
 from goalscope.report.scoreboard import write_scoreboard
 
@@ -33,12 +34,14 @@ class Resolved:
         files: [E] one an entry.
         subjects: [S].
         resolutions: [S] the resolutions of all forecasts on each subject, in the order of the ledger.
+        problems: the run folders that are left out, damaged or not finished.
     """
 
     ledger: ledgers.Ledger
     files: tuple[ForecastFile, ...]
     subjects: tuple[Subject, ...]
     resolutions: tuple[tuple[Resolution, ...], ...]
+    problems: tuple[Problem, ...]
 
 
 def register(file: str, ledger: Path, author: str, runs: Path) -> tuple[ledgers.Entry, ForecastFile]:
@@ -57,7 +60,7 @@ def register(file: str, ledger: Path, author: str, runs: Path) -> tuple[ledgers.
     name, text = read_text(file)
     forecasts = parse_forecasts(text, name)
     try:
-        found = [i for subject in read_subjects(runs) for i in subject.findings]
+        found = [i for subject in read_subjects(open_store(runs)) for i in subject.findings]
     except FileNotFoundError:
         found = []
     check_findings(forecasts, found, name)
@@ -71,12 +74,13 @@ def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = ()) -> Re
 
     Raises:
         FileNotFoundError: no ledger, no runs.
-        ValueError: the ledger is not whole, a findings file is damaged.
+        ValueError: the ledger is not whole.
         KeyError: a named policy is the subject of no run.
     """
     whole = ledgers.read(ledger)
     files = tuple(parse_forecasts(e.content, f"entry {e.number} of {ledger}") for e in whole.entries)
-    subjects = read_subjects(runs)
+    store = open_store(runs)
+    subjects = read_subjects(store)
     for policy in policies:
         if policy not in {s.policy for s in subjects}:
             there = ", ".join(dict.fromkeys(s.policy for s in subjects))
@@ -85,7 +89,7 @@ def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = ()) -> Re
     resolutions = tuple(
         tuple(r for file in files for r in resolve(file.forecasts, subject.findings)) for subject in subjects
     )
-    return Resolved(whole, files, subjects, resolutions)
+    return Resolved(whole, files, subjects, resolutions, store.problems)
 
 
 def score_ledger(
@@ -156,7 +160,9 @@ def scoreboard(resolved: Resolved, out: Path) -> dict[str, Any]:
         "head": resolved.ledger.head,
         "notes": resolved.ledger.notes,
     }
-    return {"ledger": chain, "clip": CLIP, "subjects": subjects, "forecasts": entries, "questions": questions}
+    left_out = [str(problem) for problem in resolved.problems]
+    board = {"ledger": chain, "clip": CLIP, "left_out": left_out, "subjects": subjects}
+    return {**board, "forecasts": entries, "questions": questions}
 
 
 _HALF = 0.008
@@ -231,30 +237,13 @@ _SHOWN = (
 
 def _finding(finding: Finding, subject: Subject, out: Path) -> dict[str, Any]:
     run = subject.runs[finding.id]
-    file, title = figure_of(finding.id, run)
-    link = os.path.relpath(run / "figures" / file, out) if file else ""
+    link, title = figure_of(finding.id, run, out)
     return {
         **{k: getattr(finding, k) for k in _SHOWN},
         "figure": link,
         "figure_title": title,
         "run": run.name,
     }
-
-
-def figure_of(identifier: str, run: Path) -> tuple[str, str]:
-    """(file, title) of the figure that shows a finding: of its section, the one named most like it; or ('', '')."""
-    try:
-        index = json.loads((run / "figures" / "index.json").read_text(encoding="utf-8"))
-        section, *words = identifier.replace("_", ".").split(".")
-        here = [(str(e["file"]), str(e["title"])) for e in index if e["section"] == section]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", ""  # a run without pictures is still a run
-
-    def likeness(figure: tuple[str, str]) -> int:
-        named = " ".join(figure).lower().replace("-", " ").replace(".", " ").split()
-        return sum(any(name.startswith(word) for name in named) for word in words)
-
-    return max(here, key=likeness, default=("", ""))
 
 
 def _plain(scores: Scores) -> Mapping[str, Any]:
