@@ -93,6 +93,13 @@ def test_a_goal_in_one_channel_is_found_edited_away_and_moved(planted: tuple[Out
     assert found["ablate.cheese.corner_pull_kept"].estimate == pytest.approx(1, abs=0.02)
 
 
+def test_the_probes_square_is_written_as_far_as_the_probes_go(planted: tuple[Outcome, dict]) -> None:
+    _, found = planted
+    read, ceiling = found["probe.write.read"], found["probe.write.ceiling"]
+    assert read.low > read.control_high and ceiling.low > ceiling.control_high
+    assert found["probe.write.off_manifold"].estimate > found["probe.write.off_manifold"].control
+
+
 def test_the_goal_moves_wherever_the_cheese_itself_would_draw_it(planted: tuple[Outcome, dict]) -> None:
     _, found = planted
     moved, ceiling = found["retarget.every_square"], found["retarget.every_square.ceiling"]
@@ -145,8 +152,8 @@ def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
     assert outcome.headline.startswith("No edit at blocks.1 was found that changes what blank pursues.")
     assert found["channels.carry_goal"].estimate == 0
     assert "gate.accuracy" not in found
-    moved = found["retarget.all"]
-    assert moved.control_high is not None and moved.low <= moved.control_high
+    for moved in (found["retarget.all"], found["probe.write.reach_target"]):
+        assert moved.control_high is not None and moved.low <= moved.control_high
 
 
 def test_a_killed_study_goes_on_and_gives_the_same_findings(

@@ -34,7 +34,7 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
         untrained or observation. `features.NETWORK` [C]: the feature that each early channel follows best on the
         training levels. `sums.NETWORK` [H, C, 6]: what their correlations on each held-out level are made of.
     """
-    state, train = setup.reading, _train(setup)
+    state, train = setup.reading, train_levels(setup)
     squares = np.asarray(state.cheese).astype(np.int64)
     level = np.arange(len(state))
     pixels = torch.from_numpy(setup.world.observe(state)).float().flatten(1)
@@ -52,7 +52,7 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
     return found
 
 
-def _train(setup: Setup) -> np.ndarray:
+def train_levels(setup: Setup) -> np.ndarray:
     """[N] bool: levels that probes are fitted on."""
     return np.arange(len(setup.reading)) % 10 < 7
 

@@ -85,6 +85,7 @@ def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[
 def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, str]:
     middle, seen = table["probe.cheese_position.middle"], table["probe.cheese_position.observation"]
     readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
+    written = {k: table[f"probe.write.{k}"] for k in ("read", "reach_target", "ceiling", "off_manifold")}
     same, other = table["channels.all.same_place"], table["channels.all.other_place"]
     answers = {
         "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}. "
@@ -92,7 +93,10 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
             "The network makes it more readable than chance wiring does."
             if beyond(middle)
             else "Random weights leave it as readable: the probe is no evidence of anything learned."
-        ),
+        )
+        + f" Another square written along the probes' directions is then read in {told(written['read'])} and changes "
+        f"P(reach it) by {told(written['reach_target'])}, a cheese that really moves by {told(written['ceiling'])}; "
+        f"{told(written['off_manifold'])} of the written cells are extraordinary.",
         "channels": f"{readable.estimate:.0f} channels [{readable.low:.0f}, {readable.high:.0f}] at "
         f"{readable.site} follow one "
         f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). {told(carry)} of the channels at "

@@ -28,6 +28,7 @@ from goalscope.studies import (
     internals_targets,
     internals_training,
     internals_words,
+    internals_writing,
 )
 from goalscope.studies.internals_setup import FULL, PIXELS, QUICK, Setup, Sizes, prepare
 from goalscope.studies.maze_findings import About
@@ -79,6 +80,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
     with RunFolder.create(out, provenance) as run:
         parts = {
             "reading": ("probes and readable channels", lambda: internals_reading.read(setup)),
+            "writing": ("the probes' square written", lambda: internals_writing.write(setup)),
             "steering": (
                 "the cheese vector and the top-right vector",
                 lambda: internals_steering.steer(setup),
@@ -123,6 +125,7 @@ def _conclude(
     gated = internals_goals.gate(setup, found["goals"])
     findings = [
         *internals_reading.findings(setup, found["reading"]),
+        *internals_writing.findings(setup, found["writing"]),
         *internals_steering.findings(setup, found["steering"]),
         *internals_channels.findings(setup, found["channels"]),
         *internals_targets.findings(setup, found["retarget"]),
