@@ -45,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-		--editable ".[procgen,sb3,test,dev]"
+		--editable ".[chess,procgen,sb3,test,dev]"
 	@touch $@
 
 clean:

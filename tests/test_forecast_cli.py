@@ -17,10 +17,10 @@ import pytest
 from goalscope import cli, forecast_cli
 from goalscope.evidence.finding import Finding, write_findings
 from goalscope.evidence.ledger import verify
+from goalscope.evidence.store import figure_of
 from goalscope.plots.charts import forest
 from goalscope.plots.figure import Figure, write_figures
 from goalscope.report.scoreboard import write_scoreboard
-from goalscope.evidence.store import figure_of
 
 if not any(group.name == "forecast" for group in cli.app.registered_groups):
     cli.app.add_typer(forecast_cli.forecast_app, name="forecast")

@@ -33,10 +33,10 @@ MAY_IMPORT = {
     },
     "findings_cli": {"evidence", "report"},
     "forecast_cli": {"evidence", "studies"},
-    "cli": {
-        "worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "findings_cli",
-        "forecast_cli",
-    },
+    "play_cli": {"worlds", "policies", "rollout", "plots", "studies"},
+    "study_cli": {"evidence", "studies"},
+    "train_cli": {"training"},
+    "cli": {"policies", "findings_cli", "forecast_cli", "play_cli", "study_cli", "train_cli"},
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout"},
 }  # fmt: skip

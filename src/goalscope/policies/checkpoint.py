@@ -2,19 +2,18 @@
 
 Our own checkpoints are a folder: `model.safetensors` (weights, with a copy of the config in its metadata, so
 that the file also stands alone), `config.json` (architecture, world, training) and `README.md` (the model
-card). Foreign files are what `torch.save` wrote of an IMPALA network. Nothing is ever unpickled into code.
+card). Foreign files are what `torch.save` wrote of an IMPALA network, and Leela chess networks. Nothing is ever
+unpickled into code. `download.py` fetches policies that are not packaged; `load` finds them by their names.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import inspect
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from goalscope.policies.weights import check_numbers, read_tensors
+from goalscope.policies import download
+from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
+from goalscope.policies.weights import check_numbers, is_lc0, read_tensors
 
 PACKAGED = Path(__file__).parent / "packaged"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 SNAPSHOTS = "snapshots"
 METADATA_KEY = "goalscope"
-LARGEST_ARGUMENT = 4096
-"""of an integer in a config's architecture: a bound on what a damaged file can make us build"""
 
 
 @dataclass(frozen=True)
@@ -57,22 +56,6 @@ class Packaged:
     config: dict[str, Any]
     """as in `Policy`"""
     folder: Path
-
-
-def _compact() -> Callable[..., nn.Module]:
-    from goalscope.policies.compact import Compact
-
-    return Compact
-
-
-def _impala() -> Callable[..., nn.Module]:
-    from goalscope.policies.impala import Impala
-
-    return Impala
-
-
-ARCHITECTURES = {"compact": _compact, "impala": _impala}
-"""The name in a config, and what imports the module's class (only when asked for)."""
 
 
 def packaged() -> list[Packaged]:
@@ -104,13 +87,15 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
         name_or_path: the name of a packaged policy, or of one of its `snapshots`; or a folder that `save` wrote;
             or a `.safetensors` file (its config in its metadata, or in a `config.json` beside it); or a file of
             `torch.save` with the state dict of an IMPALA network, plain or under "state_dict" or
-            "model_state_dict". A packaged name goes before a folder of that name in the working directory: write
-            `./NAME` for the folder.
+            "model_state_dict"; or a Leela chess network, `.pb.gz` or `.pb`; or the name of a policy that
+            `goalscope policies add` fetches. A name goes before a folder of that name in the working directory:
+            write `./NAME` for the folder.
         device: where the module goes.
 
     Raises:
         KeyError: no packaged policy has this name.
-        FileNotFoundError: no such path, or a folder without its weights or config.
+        FileNotFoundError: no such path, a folder without its weights or config, or a policy that is known but
+            was not fetched (the message says how to get it).
         ValueError: a file that cannot be read, is truncated or damaged, or is a pickle that would run code; a
             config that is broken or names an unknown architecture; layers that differ from the architecture's
             (the message names the layer and both shapes); a device that is not there.
@@ -118,15 +103,20 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
     path = _locate(name_or_path)
     weights = path / WEIGHTS if path.is_dir() else path
     data = _read(weights)
-    tensors, metadata = read_tensors(data, weights)
-    check_numbers(tensors, weights)
-    if metadata is None:
-        module, config = _foreign(tensors, weights)
+    if path.is_file() and is_lc0(data):
+        from goalscope.policies.lc0_convert import load_lc0
+
+        module, config = load_lc0(data, path)
     else:
-        config, source = _config_of(path, metadata)
-        module = _build(config["architecture"], source, tensors, weights)
-        module.load_state_dict(tensors)
-    name = path.resolve().name if path.is_dir() else path.stem
+        tensors, metadata = read_tensors(data, weights)
+        check_numbers(tensors, weights)
+        if metadata is None:
+            module, config = _foreign(tensors, weights)
+        else:
+            config, source = _config_of(path, metadata)
+            module = _build(config["architecture"], source, tensors, weights)
+            module.load_state_dict(tensors)
+    name = path.resolve().name if path.is_dir() else path.stem.removesuffix(".pb")
     return Policy(_placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
 
 
@@ -145,7 +135,7 @@ def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device =
         ValueError: the config names no known architecture or the device is not there.
     """
     checked = _parse_config(json.dumps(config).encode(), Path("config"))
-    constructor, arguments = _arguments(checked["architecture"], Path("config"))
+    constructor, arguments = arguments_of(checked["architecture"], Path("config"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = constructor(**arguments)
@@ -236,6 +226,8 @@ def _locate(name_or_path: str | os.PathLike[str]) -> Path:
         names = snapshots(text.partition("@")[0])
         if text in names:
             return PACKAGED / text.partition("@")[0] / SNAPSHOTS / f"{text}.safetensors"
+    if text in download.SOURCES:
+        return download.located(text)
     path = Path(text)
     try:
         found = bool(text) and path.exists()
@@ -246,18 +238,12 @@ def _locate(name_or_path: str | os.PathLike[str]) -> Path:
     if os.sep in text or path.suffix:
         parent = path.parent
         beside = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
-        hint = _near(path.name, beside)
+        hint = near_matches(path.name, beside)
         raise FileNotFoundError(f"no file or folder {text}{hint or '; give the path of a checkpoint'}")
     raise KeyError(
-        f"no packaged policy is called {text!r}{_near(text, names)}; packaged are "
+        f"no packaged policy is called {text!r}{near_matches(text, [*names, *download.SOURCES])}; packaged are "
         f"{', '.join(names) or 'none'}; a checkpoint of your own is given by its path"
     )
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    """'; did you mean A or B?', or nothing."""
-    matches = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def _read(path: Path) -> bytes:
@@ -314,8 +300,8 @@ def _parse_config(data: bytes, path: Path) -> dict[str, Any]:
         )
     name = architecture["name"]
     if name not in ARCHITECTURES:
-        near = _near(name, ARCHITECTURES)
-        raise ValueError(f"{path}: no architecture {name[:80]!r}{near}; there are {', '.join(ARCHITECTURES)}")
+        hint = near_matches(name, ARCHITECTURES)
+        raise ValueError(f"{path}: no architecture {name[:80]!r}{hint}; there are {', '.join(ARCHITECTURES)}")
     return config
 
 
@@ -327,7 +313,7 @@ def _build(
     They are compared without allocating anything, so that a damaged config cannot ask for all of the memory.
     """
     name = architecture["name"]
-    constructor, arguments = _arguments(architecture, config)
+    constructor, arguments = arguments_of(architecture, config)
     try:
         with torch.device("meta"):
             check_layers(constructor(**arguments).state_dict(), tensors, name, weights)
@@ -336,47 +322,3 @@ def _build(
             return constructor(**arguments)
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{config}: architecture {name} with {arguments}: {error}") from error
-
-
-def _arguments(
-    architecture: Mapping[str, Any], config: Path
-) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
-    """What builds an architecture, and its arguments, checked."""
-    name = architecture["name"]
-    constructor = ARCHITECTURES[name]()
-    arguments = {argument: value for argument, value in architecture.items() if argument != "name"}
-    known = list(inspect.signature(constructor).parameters)
-    for argument, value in arguments.items():
-        if argument not in known:
-            raise ValueError(
-                f"{config}: architecture {name} has no argument {argument[:80]!r}{_near(argument, known)}; "
-                f"it takes {', '.join(known) or 'none'}"
-            )
-        numbers = value if isinstance(value, list) else [value]
-        if not all(type(number) is int and 1 <= number <= LARGEST_ARGUMENT for number in numbers):
-            raise ValueError(
-                f"{config}: architecture argument {argument} is {str(value)[:80]}; it must be a whole number "
-                f"from 1 to {LARGEST_ARGUMENT}, or a list of such"
-            )
-    return constructor, arguments
-
-
-def check_layers(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], architecture: str, path: Path
-) -> None:
-    """Raises ValueError on the first layer that is missing, of another shape, or unexpected."""
-    unexpected = [name for name in found if name not in expected]
-    for name, layer in expected.items():
-        shape = list(layer.shape)
-        if name not in found:
-            raise ValueError(
-                f"{path} lacks layer {name} {shape} of architecture {architecture}{_near(name, unexpected)}"
-            )
-        if list(found[name].shape) != shape:
-            raise ValueError(
-                f"{path}: layer {name} has shape {list(found[name].shape)}, architecture {architecture} "
-                f"needs {shape}; change the arguments in the config, or take the file that belongs to it"
-            )
-    for name in unexpected:
-        near = _near(name, expected)
-        raise ValueError(f"{path}: architecture {architecture} has no layer {name[:80]!r}{near}")

@@ -21,6 +21,11 @@ from torch import Tensor
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+def is_lc0(data: bytes) -> bool:
+    """Whether a file begins as a Leela chess network does: a gzip, or protobuf with the magic number 0x1c0."""
+    return data[:2] == b"\x1f\x8b" or data[:5] == b"\x0d\xc0\x01\x00\x00"
+
+
 def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
     """Tensors by layer name, on the CPU; the format is told by the content, not by the suffix.
 

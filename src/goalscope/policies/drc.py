@@ -1,0 +1,289 @@
+"""DRC(D, N): a recurrent policy of D convolutional LSTM layers that ticks N times for each step of the world.
+
+Architecture: Guez et al. 2019, "An Investigation of Model-Free Planning", section 3 and appendix; the boundary plane,
+the pooling weights and the sizes are those of Taufeeque et al. 2024, "Planning in a recurrent neural network that
+plays Sokoban". `DRC(3, 3, 32, planes=3, size=10, hidden=256, kernel=4)` is their network, 1,285,125 parameters.
+
+A site is a module's output; a cell runs once a tick, so `core.cells.0@2` is the hidden state h of the first layer
+after the third tick of a forward, and `core.cells.0:out.1@2` its cell state c. `core.encoder` is the encoded
+observation, which every layer sees at every tick; `core.cells.0.pool` is what a layer tells all of its squares.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from goalscope.policies import PolicyOutput
+
+PLAYER = 3
+"""index of the player's plane among a Sokoban world's four"""
+
+RECURRENT_GAIN = 3.0
+"""of the initial weights through which h reaches the gates; h is small at first, see `Cell`"""
+HEAD_GAIN = 3.0
+"""the same of the heads' first layer"""
+
+Carry = tuple[Tensor, Tensor]
+"""hidden and cell states, each [N, D, C, H, W]; [N, D, C, 1, 1] of zeros begins a level of any size"""
+
+
+class RecurrentOutput(NamedTuple):
+    """What a recurrent policy's forward returns."""
+
+    logits: Tensor
+    """[N, A]: unnormalised log-probabilities of the actions"""
+    value: Tensor
+    """[N]: estimated discounted return"""
+    carry: Carry
+    """what the policy remembers, to be given back at the next step"""
+
+
+class Pool(nn.Module):
+    """Mean and maximum of each channel over the board, mixed with two weights a channel."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((2, channels), 0.5))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C]."""
+        return self.weight[0] * h.mean((2, 3)) + self.weight[1] * h.amax((2, 3))
+
+
+class Cell(nn.Module):
+    """One layer at one tick: gates from the observation, the layer below, its own past, its pooled past, the boundary.
+
+    The gates are i (tanh), j, f and o (sigmoid): c becomes f c + i j, and h is o tanh(c). What they sum is a single
+    3 x 3 convolution over all of these as planes. It is taken apart because most of it need not be redone at every
+    tick: the observation and the boundary stay, and a plane of one value everywhere is a matter of its nine borders.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.observation = nn.Conv2d(channels, 4 * channels, 3, padding=1)
+        self.boundary = nn.Conv2d(1, 4 * channels, 3, padding=1, bias=False)
+        self.recurrent = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1, bias=False)
+        self.pool = Pool(channels)
+        self.inject = nn.Parameter(torch.empty(4 * channels, channels, 3, 3))
+        # h is small (o tanh(c) of cells that have hardly filled): unless its weights make up for that, a layer hears
+        # the observation alone at first, and nothing spreads over the board.
+        for weight, gain in (
+            (self.observation.weight, 1.0), (self.boundary.weight, 0.3), (self.recurrent.weight, RECURRENT_GAIN),
+            (self.inject, 1.0),
+        ):  # fmt: skip
+            nn.init.normal_(weight, std=gain * (9 * weight.shape[1]) ** -0.5)
+        nn.init.zeros_(self.observation.bias)  # type: ignore[arg-type]
+        # Forget gates begin mostly open: what a step writes lasts for several steps.
+        nn.init.ones_(self.observation.bias[2 * channels : 3 * channels])  # type: ignore[index]
+
+    def forward(self, seen: Tensor, below: Tensor, h: Tensor, c: Tensor, taps: Tensor) -> Carry:
+        """One tick.
+
+        Args:
+            seen: [N, 4C, H, W], what observation and boundary add to the gates.
+            below: [N, C, H, W] h of the layer below at this tick (of the top layer at the last, for the first).
+            h: [N, C, H, W] own hidden state of the last tick.
+            c: [N, C, H, W] own cell state of the last tick.
+            taps: [9, HW] from `_taps`.
+
+        Returns:
+            The new h and c.
+        """
+        n, channels, height, width = h.shape
+        pooled = functional.linear(self.pool(h), self.inject.permute(0, 2, 3, 1).reshape(-1, channels))
+        everywhere = pooled.view(-1, 9) @ taps.to(pooled.dtype)
+        gates = self.recurrent(torch.cat([below, h], 1)) + seen + everywhere.view(n, -1, height, width)
+        i, j, f, o = gates.chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.tanh(i) * torch.sigmoid(j)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _taps(height: int, width: int, like: Tensor) -> Tensor:
+    """[9, HW]: 1 where that tap of a 3 x 3 kernel falls on the board and not on the padding around it."""
+    rows, columns = (torch.ones(3, side, device=like.device) for side in (height, width))
+    for taps in (rows, columns):
+        taps[0, 0] = taps[2, -1] = 0
+    return (rows[:, None, :, None] * columns[None, :, None, :]).reshape(9, height * width)
+
+
+class Core(nn.Module):
+    """Encoder and ticking layers: planes and carry in, carry out."""
+
+    def __init__(self, layers: int, ticks: int, channels: int, planes: int, kernel: int):
+        super().__init__()
+        self.ticks = ticks
+        # An even kernel has no middle: one square more is seen to the right and below.
+        before, after = (kernel - 1) // 2, kernel // 2
+        pad = (before, after, before, after)
+        self.encoder = nn.Sequential(
+            nn.ZeroPad2d(pad), nn.Conv2d(planes, channels, kernel), nn.ReLU(),
+            nn.ZeroPad2d(pad), nn.Conv2d(channels, channels, kernel), nn.ReLU(),
+        )  # fmt: skip
+        for layer in self.encoder:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.cells = nn.ModuleList(Cell(channels) for _ in range(layers))
+
+    def forward(self, x: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        """[N, planes, H, W] and the carry to the top layer's h [N, C, H, W] and the carry after all ticks."""
+        height, width = x.shape[2:]
+        encoded = self.encoder(x)
+        edge = torch.ones(1, 1, height, width, dtype=x.dtype, device=x.device)
+        edge[..., 1:-1, 1:-1] = 0
+        taps = _taps(height, width, x)
+        cells: Any = self.cells
+        seen = [cell.observation(encoded) + cell.boundary(edge) for cell in cells]
+        hidden, memory = (list(part.expand(-1, -1, -1, height, width).unbind(1)) for part in carry)
+        for _ in range(self.ticks):
+            for d, cell in enumerate(cells):
+                hidden[d], memory[d] = cell(seen[d], hidden[d - 1], hidden[d], memory[d], taps)
+        return hidden[-1], (torch.stack(hidden, 1), torch.stack(memory, 1))
+
+
+class BoardHead(nn.Module):
+    """Logits and value from the flattened board: for boards of one size."""
+
+    def __init__(self, channels: int, size: int, hidden: int, actions: int):
+        super().__init__()
+        self.hidden = nn.Linear(channels * size * size, hidden)
+        self.relu = nn.ReLU()
+        self.policy, self.value = _outputs(self.hidden, actions)
+
+    def forward(self, features: Tensor, x: Tensor) -> PolicyOutput:
+        """[N, C, size, size] to logits [N, A] and value [N]; the planes x are not looked at."""
+        hidden = self.relu(self.hidden(features.flatten(1)))
+        return PolicyOutput(self.policy(hidden), self.value(hidden).squeeze(1))
+
+
+class PlayerHead(nn.Module):
+    """Logits and value from the features at the player, their mean and their maximum: for boards of any size."""
+
+    def __init__(self, channels: int, hidden: int, actions: int):
+        super().__init__()
+        self.hidden = nn.Linear(3 * channels, hidden)
+        self.relu = nn.ReLU()
+        self.policy, self.value = _outputs(self.hidden, actions)
+
+    def forward(self, features: Tensor, x: Tensor) -> PolicyOutput:
+        """[N, C, H, W] and the planes x [N, 4, H, W] to logits [N, A] and value [N]."""
+        at_player = (features * x[:, PLAYER : PLAYER + 1]).sum((2, 3))
+        summary = torch.cat([features.mean((2, 3)), features.amax((2, 3)), at_player], 1)
+        hidden = self.relu(self.hidden(summary))
+        return PolicyOutput(self.policy(hidden), self.value(hidden).squeeze(1))
+
+
+def _outputs(hidden: nn.Linear, actions: int) -> tuple[nn.Linear, nn.Linear]:
+    """The layers of policy and value; the policy starts near uniform, but what it reads is far from zero."""
+    policy, value = nn.Linear(hidden.out_features, actions), nn.Linear(hidden.out_features, 1)
+    for layer, gain in ((hidden, HEAD_GAIN), (policy, 0.01), (value, 1.0)):
+        nn.init.orthogonal_(layer.weight, gain)
+        nn.init.zeros_(layer.bias)
+    return policy, value
+
+
+def board_head(channels: int, planes: int, size: int | None, hidden: int, actions: int) -> nn.Module:
+    """The head for boards of `size` x `size`, or for those of any size where None.
+
+    Raises:
+        ValueError: a head for any size without the world's four planes, in which the player stands.
+    """
+    if size is not None:
+        return BoardHead(channels, size, hidden, actions)
+    if planes != PLAYER + 1:
+        raise ValueError(
+            f"a policy for boards of any size reads the features at the player and needs the four planes of a "
+            f"Sokoban world, got {planes}: give the size of the boards"
+        )
+    return PlayerHead(channels, hidden, actions)
+
+
+def encode_board(observations: np.ndarray, planes: int, size: int | None, device: torch.device) -> Tensor:
+    """[N, planes, H, W] uint8 observations as float32: planes as they are, pixels (three planes) divided by 255.
+
+    Raises:
+        ValueError: observations of another shape, boards of another size than the policy's, or another type.
+    """
+    side = ("H", "W") if size is None else (size, size)
+    fits = observations.ndim == 4 and observations.shape[1] == planes
+    fits &= size is None or observations.shape[2:] == side
+    if not fits or observations.dtype != np.uint8:
+        raise ValueError(
+            f"this policy takes observations [N, {planes}, {side[0]}, {side[1]}] uint8, "
+            f"got {list(observations.shape)} {observations.dtype}"
+        )
+    x = torch.from_numpy(np.ascontiguousarray(observations)).to(device).float()
+    return x / 255 if planes == 3 else x
+
+
+class DRC(nn.Module):
+    """Policy and value of a Sokoban level, with a memory.
+
+    Args:
+        layers: D.
+        ticks: N, the times that all layers run for one step of the world.
+        channels: of every layer.
+        planes: of an observation: 4 symbolic ones, or 3 for pixels.
+        size: side of the boards, which the head flattens; None is any size, with a head that reads the features at
+            the player, their mean and their maximum.
+        hidden: size of the vector that policy and value read.
+        kernel: side of the encoder's two convolutions.
+        actions: number of actions.
+
+    Raises:
+        ValueError: no size, and other planes than a Sokoban world's four.
+    """
+
+    def __init__(
+        self, layers: int = 3, ticks: int = 3, channels: int = 32, planes: int = 4, size: int | None = None,
+        hidden: int = 256, kernel: int = 3, actions: int = 4,
+    ):  # fmt: skip
+        super().__init__()
+        self.layers, self.ticks, self.channels, self.planes, self.size = layers, ticks, channels, planes, size
+        self.core = Core(layers, ticks, channels, planes, kernel)
+        self.head = board_head(channels, planes, size, hidden, actions)
+
+    def initial_carry(self, n: int) -> Carry:
+        """The memory of n levels that begin: zeros [n, D, C, 1, 1], which spread over boards of any size."""
+        zeros = torch.zeros(n, self.layers, self.channels, 1, 1, device=self.core.cells[0].inject.device)  # type: ignore[arg-type]
+        return zeros, zeros
+
+    def encode(self, observations: np.ndarray) -> Tensor:
+        """[N, planes, H, W] uint8 to float32 on the policy's device; see `encode_board`."""
+        return encode_board(observations, self.planes, self.size, self.core.cells[0].inject.device)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, carry: Carry) -> RecurrentOutput:
+        """[N, planes, H, W] float and the carry to logits [N, A], value [N] and the next carry."""
+        features, carry = self.core(x, carry)
+        logits, value = self.head(features, x)
+        return RecurrentOutput(logits, value, carry)
+
+
+def think(policy: Any, x: Tensor, steps: int, carry: Carry | None = None) -> Carry | None:
+    """What a policy remembers after it has looked at the same observation `steps` times without acting.
+
+    Args:
+        policy: with `initial_carry`; one without remembers nothing.
+        x: [N, planes, H, W] from `policy.encode`.
+        steps: how often it looks; 0 changes nothing.
+        carry: what it remembers so far; None is the beginning of a level.
+
+    Returns:
+        The carry, or None for a policy without memory.
+
+    Raises:
+        ValueError: a negative number of steps.
+    """
+    if steps < 0:
+        raise ValueError(f"steps must be 0 or more, got {steps}")
+    if not hasattr(policy, "initial_carry"):
+        return None
+    carry = policy.initial_carry(len(x)) if carry is None else carry
+    for _ in range(steps):
+        carry = policy(x, carry)[2]
+    return carry
