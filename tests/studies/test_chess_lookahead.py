@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 import chess
 
 from goalscope.evidence.finding import Finding, read_findings
+from goalscope.evidence.forecast import known_findings
 from goalscope.methods.square_patch import SquareEffects
 from goalscope.policies.checkpoint import Policy
 from goalscope.studies import chess_lookahead, chess_patches, chess_words
@@ -263,3 +265,11 @@ def test_squares_of_the_network_and_back() -> None:
     assert network_squares(squares, True, 0).tolist() == [0, 12, 63, -1]
     assert network_squares(squares, False, 0).tolist() == [56, 52, 7, -1]
     assert network_squares(squares, True, 1).tolist() == [7, 11, 56, -1]
+
+
+def test_every_finding_is_announced_so_that_a_forecast_can_name_it(
+    planning: tuple[Outcome, dict[str, Finding]],
+) -> None:
+    known = known_findings()
+    for finding in planning[0].findings:
+        assert any(fnmatchcase(finding.id, pattern) for pattern in known), finding.id

@@ -115,6 +115,22 @@ def test_with_the_teacher_acting_every_level_is_solved_in_the_fewest_moves(kind,
 # What the student learns
 
 
+def test_a_run_that_is_cut_short_is_the_beginning_of_the_longer_one(tmp_path):
+    world, text = Sokoban(5, 5, 1), "#####\n#@  #\n# $ #\n#  .#\n#####"
+    losses = []
+    for name, config in (
+        ("cut", replace(SMALL, decay=1920)),
+        ("whole", replace(SMALL, steps=1920)),
+        ("alone", SMALL),
+    ):
+        imitate(drc(), world, OneLevel(world, text, 16), tmp_path / name, config, 0, progress=False)
+        rows = (tmp_path / name / "curve.csv").read_text().splitlines()[1:]
+        losses.append([row.split(",")[6] for row in rows])
+    cut, whole, alone = losses
+    assert len(cut) == 10 and cut == whole[:10]
+    assert cut != alone  # whose learning rate falls twice as fast
+
+
 def test_one_level_is_learnt_by_heart(tmp_path):
     world = Sokoban(5, 5, 1)
     text = "#####\n#@  #\n# $ #\n#  .#\n#####"

@@ -210,19 +210,23 @@ def regress(found: Measured, seed: int) -> DecisionRegression:
     return fractional_logit(features, response, names, train=train, seed=seed)
 
 
-def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Finding:
-    """Is a long way just many chances to fail? The coefficient of the steps beside the chance of that very way."""
+def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Finding | None:
+    """Is a long way just many chances to fail? The steps' coefficient beside the chance of that very way; None where
+    that chance is a function of the distances (a policy that never errs), so that no data tell the two apart."""
     features, names = decision_features(found.base.maze)
     response = reach_cheese(found)[decision_square(found.base.maze)[:, 0] >= 0]
     train = np.random.default_rng(about.seed).permutation(len(response)) % 5 > 0
     both = np.column_stack([features, direct_way(found)])
     with_chain = fractional_logit(both, response, [*names, "direct_way"], train=train, seed=about.seed)
     name = "steps_cheese_decision"
+    coefficient = with_chain.coefficients[names.index(name)]
+    if not np.isfinite([coefficient.low, coefficient.high]).all():
+        return None
     return finding(
         f"decision.chain.{name}",
         f"log-odds of reaching the cheese per SD of {name}, beside the other distances and the log-probability "
         f"of the direct way",
-        with_chain.coefficients[names.index(name)], fit.coefficients[fit.names.index(name)],
+        coefficient, fit.coefficients[fit.names.index(name)],
         "the same without the log-probability of the direct way", "fractional logit", found, about, "log-odds per SD",
     )  # fmt: skip
 
@@ -248,7 +252,8 @@ def decision_findings(found: Measured, fit: DecisionRegression, about: About) ->
                 "log-odds per SD",
             )
         )
-    made.append(chain_finding(found, fit, about))
+    chain = chain_finding(found, fit, about)
+    made += [chain] if chain else []
     judged = (
         (
             "accuracy",

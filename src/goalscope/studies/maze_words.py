@@ -129,7 +129,7 @@ def sections(
         ),
         "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation)."
         + (f" Mazes drawn: {', '.join(figures)} P(cheese)." if figures else ""),
-        "decision": _decision_words(fit),
+        "decision": _decision_words(fit, subject.get("decision.chain.steps_cheese_decision")),
         "algorithm": " ".join(_algorithm_words(scope, fit) for scope, fit in fits.items())
         or "Not answered: too few mazes to fit the rules on some and judge them on others.",
         "value": f"On all squares {told(subject['value.agreement.all'])}"
@@ -161,7 +161,7 @@ def sections(
     return [{"key": k, "title": t, "question": q, "answer": answers[k]} for k, (t, q) in titles.items()]
 
 
-def _decision_words(fit: DecisionRegression | str) -> str:
+def _decision_words(fit: DecisionRegression | str, chain: Finding | None) -> str:
     if isinstance(fit, str):
         return f"Not answered: {fit}."
     firm = [
@@ -178,6 +178,12 @@ def _decision_words(fit: DecisionRegression | str) -> str:
             f"firm (interval off 0, one sign in all subsets): {', '.join(firm)}."
             if firm
             else "none is firm (interval off 0 and one sign in all subsets)."
+        )
+        + (
+            f" Beside the chance of the direct way, the steps from cheese to fork count {chain.estimate:.2f} "
+            f"[{chain.low:.2f}, {chain.high:.2f}] log-odds per SD."
+            if chain
+            else " The chance of the direct way follows from the distances here: the two cannot be told apart."
         )
     )
 

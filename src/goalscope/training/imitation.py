@@ -41,9 +41,11 @@ class Imitation:
     window: int = 20
     """steps that learning goes back in time"""
     learning_rate: float = 1e-3
-    """falls linearly to a twentieth over the run"""
+    """falls linearly to a twentieth over `decay`"""
+    decay: int = 0
+    """states over which learning rate and guidance fall; 0 is all of them. A longer decay is a run that is cut short"""
     guided: float = 0.1
-    """part of the run over which the teacher's share of the actions falls from all to none"""
+    """part of `decay` over which the teacher's share of the actions falls from all to none"""
     thinking: int = 4
     """a level begins with 0 to so many looks without a step, so that thinking longer is nothing new"""
     discount: float = 0.97
@@ -288,7 +290,7 @@ def _update(
 ) -> dict[str, float]:
     """One window, one step of the optimiser; what the curve says of it."""
     config, policy = lesson.config, lesson.policy
-    done = steps / config.steps
+    done = steps / (config.decay or config.steps)
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * (1 - 0.95 * done)
     began, lesson.outside_seconds = time.perf_counter(), 0.0
