@@ -58,7 +58,9 @@ class Recipe:
 RECIPES = {
     "sokoban-small": Recipe(
         8, 2, 2, 3, 16, 64, False,
-        Imitation(steps=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999, precision="bfloat16"),
+        Imitation(
+            steps=5_345_920, decay=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999, precision="bfloat16"
+        ),
     ),
     "sokoban-boxoban": Recipe(
         10, 4, 3, 3, 24, 128, True,
