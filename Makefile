@@ -17,8 +17,9 @@ OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
 study: $(VENV)/.installed
 	$(VENV)/bin/goalscope study maze --out "$(OUT)"
 
+# One thread: the networks are small, and two that wait for each other on a busy core take minutes for seconds.
 test: $(TEST_VENV)/.installed
-	$(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 check: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/ruff format --check src tests benchmarks
