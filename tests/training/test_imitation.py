@@ -24,15 +24,6 @@ from goalscope.worlds.sokoban_solver import solve_many
 WORLD = Sokoban(5, 5, 1, time_limit=30)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums in the same order in every run, and no more of the machine than needed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def drc(seed: int = 0) -> DRC:
     torch.manual_seed(seed)
     return DRC(1, 2, 8, hidden=16)

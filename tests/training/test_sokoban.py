@@ -21,16 +21,12 @@ from goalscope.worlds.sokoban_text import levels_text
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Recipes of the same kind on tiny levels with tiny networks."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     for name, recipe in RECIPES.items():
         imitation = replace(recipe.imitation, steps=128, levels=8, window=4)
         tiny = replace(recipe, size=6, boxes=1, layers=1, ticks=2, channels=8, hidden=8, imitation=imitation)
         monkeypatch.setitem(RECIPES, name, tiny)
     monkeypatch.setattr(sokoban, "TEST_LEVELS", 20)
     monkeypatch.setattr(sokoban, "RESNET_BLOCKS", 2)
-    yield
-    torch.set_num_threads(threads)
 
 
 def boxoban(folder: Path, levels: int = 8) -> Path:
