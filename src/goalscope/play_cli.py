@@ -56,7 +56,9 @@ def _sokoban(text: str, policy: str, thinking: int) -> None:
 def _chess(text: str, policy: str) -> None:
     from goalscope.policies.checkpoint import load
     from goalscope.studies.chess_position import show_position
+    from goalscope.worlds.chess_game import parse_board
 
+    parse_board(text)  # a mistake in it is told before weights that are not there
     print(show_position(load(policy), text))
 
 

@@ -59,3 +59,8 @@ def test_the_command_takes_a_fen_or_its_file_and_refuses_other_policies(tmp_path
     assert isinstance(result.exception, FileNotFoundError) and "neither a file nor a FEN" in str(
         result.exception
     )
+
+
+def test_a_mistake_in_the_fen_is_told_before_weights_that_are_not_there() -> None:
+    result = CliRunner().invoke(app, ["play", "7k/9/8/8/8/8/8/K7 w - - 0 1", "--policy", "maia-1900"])
+    assert isinstance(result.exception, ValueError) and "illegal FEN" in str(result.exception)
