@@ -168,7 +168,7 @@ def test_an_argument_is_printed_and_written_as_a_page(here: Path):
 def test_the_page_links_to_the_figure_of_a_finding(here: Path):
     figures = here / "runs" / "one" / "figures"
     figures.mkdir()
-    listed = [{"file": "all.svg", "title": "Reach overall", "section": "reach"}]
+    listed = [{"file": "all.svg", "title": "Reach overall", "section": "reach", "findings": ["reach.*"]}]
     (figures / "index.json").write_text(json.dumps(listed), encoding="utf-8")
     (here / "pages").mkdir()
     assert call("argument", "case.toml", "--out", "pages/case.html").exit_code == 0
@@ -185,6 +185,16 @@ def test_an_argument_as_json_and_about_another_policy(here: Path):
     assert [claim["status"] for claim in record["claims"]] == ["stands", "falls", "no evidence"]
     other = json.loads(call("argument", "case.toml", "--policy", "cat", "--json").stdout)
     assert other["policy"] == "cat" and other["claims"][0]["status"] == "falls"
+
+
+def test_a_time_that_python_cannot_hold_is_said(here: Path):
+    for sql in (
+        "SELECT DATE 'infinity' AS d",
+        "SELECT TIMESTAMP '-infinity' AS d",
+        "SELECT DATE '0044-03-15 (BC)' AS d",
+    ):
+        result = call("findings", "--sql", sql)
+        assert isinstance(result.exception, ValueError) and "cast it to VARCHAR" in str(result.exception), sql
 
 
 BAD = {

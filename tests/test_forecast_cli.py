@@ -87,7 +87,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("other", "reach", Figure.of(forest(["b"], [0.1], [0], [0.2], title="x"))),
         ("overall", "reach", Figure.of(svg)),
     ]
-    write_figures(tmp_path / "runs" / "first run", figures)
+    shown = {"other": ("reach.corner_pull",), "overall": ("reach.over*",)}
+    write_figures(tmp_path / "runs" / "first run", figures, shown)
     return tmp_path
 
 
@@ -158,12 +159,31 @@ def test_the_page_shows_each_forecast_with_its_evidence(here: Path, monkeypatch:
     assert (here / "page" / "scoreboard.html").read_text() == html
 
 
-def test_the_figure_of_a_finding_is_the_one_named_like_it(here: Path) -> None:
+def test_the_figure_of_a_finding_is_the_one_that_draws_it(here: Path) -> None:
     first, page = here / "runs" / "first run", here / "pages"
     link = "../runs/first run/figures/overall.svg"
     assert figure_of("reach.overall", first, page) == (link, "Reach overall")
+    assert figure_of("reach.corner_pull", first, page)[1] == "x"
+    assert figure_of("reach.other", first, page) == ("", ""), "of its section, but nowhere drawn"
     assert figure_of("decision.accuracy", first, page) == ("", "")
     assert figure_of("reach.overall", here / "runs" / "second", page) == ("", "")
+
+
+def test_nothing_in_runs_or_forecasts_steers_the_terminal(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [finding("reach.overall", 0.8, 0.7, 0.9)]
+    rows = [replace(row, policy="mouse\x1b[2J", world="maze\x1b[31m") for row in rows]
+    write_findings(here / "runs" / "second" / "findings.parquet", rows)
+    text = FILE.replace('rule = "reach.overall > 0.5"', 'undecidable = "why \\u001b[2J"').replace(
+        'by = "', 'by = "\\u001b[2J'
+    )
+    (here / "mine.toml").write_text(text)
+    assert text != FILE and call(monkeypatch, "register", "mine.toml") == 0
+    for command in ("resolve", "score"):
+        assert call(monkeypatch, command) == 0
+        said = capsys.readouterr().out
+        assert "\x1b" not in said and "\\x1b[2J" in said
 
 
 BAD = {

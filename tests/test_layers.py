@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "report",
     },
     "findings_cli": {"evidence", "report"},
-    "forecast_cli": {"evidence", "studies"},
+    "forecast_cli": {"evidence", "findings_cli", "studies"},
     "play_cli": {"worlds", "policies", "rollout", "plots", "studies"},
     "study_cli": {"evidence", "studies"},
     "train_cli": {"training"},

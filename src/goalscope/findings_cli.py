@@ -61,11 +61,13 @@ def argument(
     if json:
         _print_json(record)
         return
-    print(f"{case.title} ({case.case} case, {case.policy})\n")
+    print(printable(f"{case.title} ({case.case} case, {case.policy})") + "\n")
     for claim in record["claims"]:
         role = "" if claim["role"] == "root" else f"{claim['role']}: "
         sign, words = MARKS[claim["status"]]
-        print(f"{'  ' * claim['depth']}{sign} {words}  {role}{_printable(claim['text'])} [{claim['why']}]")
+        print(
+            f"{'  ' * claim['depth']}{sign} {words}  {role}{printable(claim['text'])} [{printable(claim['why'])}]"
+        )
     if out is not None:
         print(f"\nPage: {out}")
 
@@ -90,12 +92,16 @@ def _open(runs: Path) -> Store:
 
     store = open_store(runs)
     for problem in store.problems:
-        print(_printable(str(problem)), file=sys.stderr)
+        print(printable(str(problem)), file=sys.stderr)
     return store
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    return [{key: _plain(value) for key, value in row.items()} for row in table.to_pylist()]
+    try:
+        rows = table.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"SQL: a time that Python cannot hold ({error}); cast it to VARCHAR") from error
+    return [{key: _plain(value) for key, value in row.items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:
@@ -128,7 +134,7 @@ def _print_table(table: pa.Table) -> None:
     rows = _rows(table.slice(0, SHOWN))
     for name in table.column_names:
         numeric = any(isinstance(row[name], int | float) for row in rows)
-        shown.add_column(Text(_printable(name)), justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -140,9 +146,9 @@ def _print_table(table: pa.Table) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "" if value is None else _printable(str(value))
+    return "" if value is None else printable(str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Run folders may come from anywhere: nothing in them shall steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from goalscope.findings_cli import printable
+
 forecast_app = typer.Typer(
     no_args_is_help=True, help="Write predictions down, resolve them from findings, score them."
 )
@@ -69,13 +71,12 @@ def resolve(
         _print_json(scoreboard(resolved, Path.cwd()))
         return
     for subject, resolutions in zip(resolved.subjects, resolved.resolutions, strict=True):
-        print(f"{subject.policy}, {subject.world}")
+        print(printable(f"{subject.policy}, {subject.world}"))
         for each in resolutions:
             said = "" if each.forecast.probability is None else f"{each.forecast.probability:.0%}"
             verdict = each.verdict if each.value is None else f"{each.value.estimate:.3g}"
-            print(
-                f"  {verdict:10} {said:>4}  {each.forecast.id}{f'  ({each.reason})' if each.reason else ''}"
-            )
+            why = f"  ({each.reason})" if each.reason else ""
+            print(printable(f"  {verdict:10} {said:>4}  {each.forecast.id}{why}"))
 
 
 @forecast_app.command("score")
@@ -95,22 +96,20 @@ def score(
         _print_json(board)
         return
     for subject in board["subjects"]:
-        print(f"{subject['policy']}, {subject['world']}")
+        print(printable(f"{subject['policy']}, {subject['world']}"))
         print("  forecaster            scored  true   Brier     log  skill/50%  skill/base  ambiguous  void")
         for row in subject["scores"]:
             brier = row["brier"]["score"] if row["brier"] else None
             numbers = [_number(x, w) for x, w in (
                 (brier, 7), (row["log"], 7), (row["skill_half"], 10), (row["skill_base"], 11))]  # fmt: skip
-            print(
-                f"  {row['forecaster']:20} {row['statements']:7} {row['true']:5} {' '.join(numbers)} "
-                f"{row['ambiguous']:10} {row['void']:5}"
-            )
+            line = f"  {row['forecaster']:20} {row['statements']:7} {row['true']:5} {' '.join(numbers)} "
+            print(printable(f"{line}{row['ambiguous']:10} {row['void']:5}"))
     print(f"Page: {page}")
 
 
 def _say_left_out(problems: list[str]) -> None:
     for problem in problems:
-        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in problem), file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
 
 
 def _number(value: float | None, width: int) -> str:

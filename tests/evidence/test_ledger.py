@@ -234,6 +234,25 @@ def test_a_full_disk_adds_nothing(call: str, path: Path, monkeypatch: pytest.Mon
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
 
 
+def test_an_entry_that_the_disk_did_not_confirm_is_not_called_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head names the entry; only the folder's own flush failed after it."""
+    real, calls = os.fsync, []
+
+    def failing(file: int) -> None:
+        calls.append(file)
+        if len(calls) == 3:
+            raise OSError(5, "Input/output error")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=r"Input/output error.*entry 4 was added, but the disk did not confirm"):
+        append(path, "text 4", ["id-4"], "Ada")
+    monkeypatch.undo()
+    assert [e.content for e in verify(path).entries][4:] == ["text 4"]
+
+
 def start(path: Path, name: str, first: int, stop: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(path), name, str(first), str(stop)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -30,10 +30,12 @@ def test_drawing_without_words_is_refused() -> None:
 
 
 def test_index_lists_what_is_written(tmp_path: Path, figure: Figure) -> None:
-    index = write_figures(tmp_path, [("one", "reach", figure), ("two", "headline", figure)])
+    placed = [("one", "reach", figure), ("two", "headline", figure)]
+    index = write_figures(tmp_path, placed, {"two": ("reach.size.*",), "not in this run": ("a.b",)})
     entries = json.loads(index.read_text(encoding="utf-8"))
     assert [(e["file"], e["section"]) for e in entries] == [("one.svg", "reach"), ("two.svg", "headline")]
-    assert set(entries[0]) == {"file", "title", "caption", "alt", "section"}
+    assert set(entries[0]) == {"file", "title", "caption", "alt", "section", "findings"}
+    assert [e["findings"] for e in entries] == [[], ["reach.size.*"]]
     assert (tmp_path / "figures" / "one.svg").read_text(encoding="utf-8") == figure.svg
     assert not list(tmp_path.rglob("*.part"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from goalscope.evidence.finding import read_findings
+from goalscope.evidence.forecast import known_findings
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.handwritten import Handwritten
 from goalscope.studies import maze_goal
@@ -167,3 +170,16 @@ def test_reach_of_a_sampled_rollout_agrees_with_the_exact_one() -> None:
     sampled = play(policy, world, many, 60, seed=0).ended[-1].mean()
     assert abs(sampled - exact) < 4 * np.sqrt(exact * (1 - exact) / 4000)
     assert 0.05 < exact < 0.95
+
+
+def test_every_finding_is_announced_and_every_figure_says_what_it_draws(cheese: tuple[Outcome, dict]) -> None:
+    outcome, _ = cheese
+    ids = {finding.id for finding in outcome.findings}
+    known = known_findings()
+    assert [i for i in ids if not any(fnmatchcase(i, pattern) for pattern in known)] == []
+    index = json.loads((outcome.folder / "figures" / "index.json").read_text())
+    drawn = {entry["file"].removesuffix(".svg"): entry["findings"] for entry in index}
+    assert drawn["reach-size"] and drawn["pulls"]
+    for figure, patterns in drawn.items():
+        for pattern in patterns:
+            assert any(fnmatchcase(i, pattern) for i in ids), (figure, pattern)

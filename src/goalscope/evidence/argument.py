@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from goalscope.evidence.finding import Finding
-from goalscope.evidence.rule import Interval, Measured, Rule, parse
+from goalscope.evidence.rule import Measured, Rule, measured_of, parse
 
 Status = Literal["stands", "falls", "no evidence"]
 Role = Literal["root", "supports", "attacks"]
@@ -250,7 +250,7 @@ def judge(argument: Argument, findings: Iterable[tuple[str, Finding]]) -> tuple[
     for run, finding in _about(argument, list(findings)):
         taken[finding.id] = run, finding
     _refuse_misspelt(argument, taken)
-    measured = {key: _measured(finding) for key, (_, finding) in taken.items()}
+    measured = {key: measured_of(finding) for key, (_, finding) in taken.items()}
     depth: dict[str, int] = {}
     children: dict[str, list[str]] = {claim.id: [] for claim in argument.claims}
     for claim in argument.claims:
@@ -298,15 +298,6 @@ def _refuse_misspelt(argument: Argument, known: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"claim {claim.id!r}: no run has the finding {key!r}; did you mean {near[0]}?"
                 )
-
-
-def _measured(finding: Finding) -> Measured:
-    control = None
-    if finding.control is not None:
-        low = finding.control if finding.control_low is None else finding.control_low
-        high = finding.control if finding.control_high is None else finding.control_high
-        control = Interval(finding.control, low, high)
-    return Measured(Interval(finding.estimate, finding.low, finding.high), control)
 
 
 def _settle(claim: Claim, measured: Mapping[str, Measured], children: Sequence[Judged]) -> tuple[Status, str]:

@@ -2,7 +2,8 @@
 
 A file is TOML: `[[forecast]]` tables (id, by, kind, statement, rule, and what the kind needs), `[[question]]`
 tables (id, statement, findings: what is asked without a prediction) and, where the findings come from studies of
-one's own, `findings = ["my.study.id"]`, the ids that they will have. The text itself is what the ledger keeps.
+one's own, `findings = ["my.study.id"]`, the ids that they will have; `note = "..."` says what every page must say
+of the file. The text itself is what the ledger keeps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from goalscope.evidence.rule import Rule, parse
 KINDS = ("threshold", "sign", "claim", "choice", "numeric", "conditional")
 SUM_SLACK = 1e-6
 """how far the probabilities of a group may be from 1"""
+LONGEST_CHAIN = 50
+"""conditions in a row"""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_TABLES = frozenset(("forecast", "question", "findings", "forecaster", "note"))
 _KEYS = frozenset(
     (
         "id",
@@ -85,6 +89,8 @@ class ForecastFile:
     questions: tuple[Question, ...]
     own: tuple[str, ...]
     """finding ids that the file says its own studies will have"""
+    note: str
+    """what the file says of itself, for every page made from it; may be empty"""
     lines: Mapping[str, int]
     """line of each forecast's and question's table, by id"""
 
@@ -124,19 +130,21 @@ def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name}: not valid TOML: {error}") from error
-    unknown = sorted(table.keys() - {"forecast", "question", "findings", "forecaster"})
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        why = "brackets inside of brackets too deep" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{name}: not valid TOML: {why}") from error
+    unknown = sorted(table.keys() - _TABLES)
     if unknown:
-        raise ValueError(
-            f"{name}: unknown {_near(unknown[0], ('forecast', 'question', 'findings', 'forecaster'))}"
-        )
+        raise ValueError(f"{name}: unknown {_near(unknown[0], sorted(_TABLES))}")
     lines = _Lines(text, name)
     forecasts = [_forecast(t, lines.of("forecast", i)) for i, t in _tables(table, "forecast", name)]
     questions = [_question(t, lines.of("question", i)) for i, t in _tables(table, "question", name)]
     own = table.get("findings", [])
     if not isinstance(own, list) or not all(isinstance(i, str) for i in own):
         raise ValueError(f"{name}: findings must be a list of finding ids")
+    note = table.get("note", "")
+    if not isinstance(note, str):
+        raise ValueError(f"{name}: note must be a text, got {note!r}")
     if not forecasts and not questions:
         raise ValueError(f"{name}: no [[forecast]] and no [[question]] in it")
     where: dict[str, int] = {}
@@ -150,7 +158,7 @@ def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
         where[identifier] = line.number("id")
     _check_groups(forecasts, where, name)
     _check_conditions(forecasts, where, name)
-    return ForecastFile(tuple(forecasts), tuple(questions), tuple(own), where)
+    return ForecastFile(tuple(forecasts), tuple(questions), tuple(own), note.strip(), where)
 
 
 def check_findings(file: ForecastFile, found: Iterable[str], name: str = "forecasts") -> None:
@@ -246,6 +254,10 @@ def _forecast(table: Mapping[str, Any], at: _At) -> Forecast:
         raise ValueError(f"{at('id')}: the id {words['id']!r} must be letters, digits, '-', '_' and '.'")
     if kind not in KINDS:
         raise ValueError(f"{at('kind')}: unknown kind {_near(kind, KINDS)}")
+    if kind == "numeric" and "probability" in table:
+        raise ValueError(
+            f"{at('probability')}: {words['id']} is numeric: it has quantiles and no probability"
+        )
     for key, where in (("quantiles", "numeric"), ("group", "choice")):
         if (key in table) != (kind == where):
             raise ValueError(
@@ -355,6 +367,11 @@ def _check_conditions(forecasts: Sequence[Forecast], where: Mapping[str, int], n
             if given in chain:
                 line = f"{name}, line {where[forecast.id]}"
                 raise ValueError(f"{line}: circular condition: {' -> '.join([*chain, given])}")
+            if len(chain) > LONGEST_CHAIN:
+                line = f"{name}, line {where[forecast.id]}"
+                raise ValueError(
+                    f"{line}: {forecast.id} hangs on more than {LONGEST_CHAIN} conditions in a row"
+                )
             chain.append(given)
 
 

@@ -102,11 +102,15 @@ def append(path: str | os.PathLike[str], content: str, ids: Sequence[str], autho
             _write(file, line, at=len(whole))
             _set_head(path, len(ledger.entries) + 1, entry.hash)
         except OSError as error:
+            outcome = "whether entry {n} was added, 'goalscope forecast verify' tells"
             with contextlib.suppress(OSError, ValueError):  # back to what was there, if the disk lets us
                 if _known(path, whole)[0] <= len(ledger.entries):
                     os.ftruncate(file, len(whole))
+                    outcome = "nothing was added"
+                else:
+                    outcome = "entry {n} was added, but the disk did not confirm that it is safe there"
             raise OSError(
-                f"the ledger {path} cannot be written ({error.strerror}); nothing was added"
+                f"the ledger {path} cannot be written ({error.strerror}); {outcome.format(n=entry.number)}"
             ) from error
         return entry
     finally:

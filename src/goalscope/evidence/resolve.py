@@ -14,7 +14,7 @@ from pathlib import Path
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.forecast import Forecast, Question
-from goalscope.evidence.rule import Answer, Interval, Measured, Verdict
+from goalscope.evidence.rule import Answer, Interval, Measured, Verdict, measured_of
 from goalscope.evidence.store import Store
 
 
@@ -97,7 +97,7 @@ def resolve(forecasts: Sequence[Forecast], findings: Mapping[str, Finding]) -> l
     Returns:
         One resolution a forecast, in their order.
     """
-    measured = {i: _measured(finding) for i, finding in findings.items()}
+    measured = {i: measured_of(finding) for i, finding in findings.items()}
     plain = {f.id: _answer(f, measured) for f in forecasts}
     plain |= _choices(forecasts, plain)
     final: dict[str, Answer] = {}
@@ -127,18 +127,6 @@ def reply(question: Question, findings: Mapping[str, Finding]) -> Reply:
         f for pattern in question.findings for i, f in findings.items() if fnmatch.fnmatchcase(i, pattern)
     ]
     return Reply(question, tuple(dict.fromkeys(found)))
-
-
-def _measured(finding: Finding) -> Measured:
-    control = None
-    if finding.control is not None:
-        low, high = finding.control_low, finding.control_high
-        control = Interval(
-            finding.control,
-            finding.control if low is None else low,
-            finding.control if high is None else high,
-        )
-    return Measured(Interval(finding.estimate, finding.low, finding.high), control)
 
 
 def _answer(forecast: Forecast, measured: Mapping[str, Measured]) -> Answer:

@@ -18,8 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from goalscope.evidence.finding import Finding
+
 Verdict = Literal["yes", "no", "ambiguous", "void"]
 FINDING_ID = re.compile(r"(?<![\w.])[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+(?!\w)")
+_PLACEHOLDER = re.compile(r"\bF\d+_*\b")
+"""what stands for an id while a rule is read"""
 LONGEST = 2000
 """characters of a rule"""
 DEEPEST = 50
@@ -43,10 +47,22 @@ class Interval:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a rule sees of one finding: its interval and that of its control (None where there is none)."""
+    """What a rule sees of one finding: its interval and that of its control."""
 
     value: Interval
     control: Interval | None
+    lacking: str = "has no control"
+    """why `control` is None, where it is"""
+
+
+def measured_of(finding: Finding) -> Measured:
+    """What a rule sees of a finding. A control without an interval is none: how sure it is, is not known."""
+    value = Interval(finding.estimate, finding.low, finding.high)
+    if finding.control is None:
+        return Measured(value, None)
+    if finding.control_low is None or finding.control_high is None:
+        return Measured(value, None, "has a control without an interval")
+    return Measured(value, Interval(finding.control, finding.control_low, finding.control_high))
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,10 @@ class Rule:
         try:
             if self.numeric:
                 value = walk.number(self._tree)
+                if not all(map(math.isfinite, (value.estimate, value.low, value.high))):
+                    return Answer(
+                        "ambiguous", None, f"the rule gives {_said(value)}, which is no finite number"
+                    )
                 return Answer("yes", value, "")
             verdict = walk.verdict(self._tree)
         except _Undecided as stop:
@@ -109,8 +129,13 @@ def parse(text: str) -> Rule:
         raise ValueError("the rule is empty: write a comparison such as 'reach.overall > 0.5'")
     if len(text) > LONGEST:
         raise ValueError(f"the rule has {len(text)} characters, at most {LONGEST} are read")
+    if "#" in text:
+        raise ValueError(f"the rule {text!r} has a '#': a rule holds no comment, write it above the rule")
     names: dict[str, str] = {}
     line = re.sub(r"\s", " ", text)
+    own = _PLACEHOLDER.search(FINDING_ID.sub(" ", line))
+    if own:
+        raise ValueError(f"the rule {text!r}: {own[0]!r} is no finding id, which has a dot")
 
     def placeholder(match: re.Match[str]) -> str:
         # An id such as reach.size.13 is no Python; a name of the same length keeps the columns of errors.
@@ -254,10 +279,10 @@ class _Walk:
             case ast.BinOp(left=left, op=op, right=right):
                 return _combine(self.number(left), op, self.number(right))
             case ast.Call(func=ast.Name(id="control"), args=[ast.Name(id=name)]):
-                control = self.finding(name).control
-                if control is None:
-                    raise _Undecided("void", f"{self.names[name]} has no control")
-                return control
+                measured = self.finding(name)
+                if measured.control is None:
+                    raise _Undecided("void", f"{self.names[name]} {measured.lacking}")
+                return measured.control
             case ast.Call(func=ast.Name(id=function), args=args):
                 parts = [self.number(part) for part in args]
                 if function == "abs":

@@ -6,6 +6,7 @@ named. A cache in the user's cache folder makes the second look quick; it is thr
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -166,7 +167,7 @@ def open_store(runs: str | os.PathLike[str], cache: str | os.PathLike[str] | Non
 
 
 def figure_of(identifier: str, run: Path, page: Path) -> tuple[str, str]:
-    """The figure that shows a finding: of its section, the one named most like it.
+    """The figure that draws a finding, as its run's index of figures says; the first where several do.
 
     Args:
         identifier: id of the finding.
@@ -174,21 +175,15 @@ def figure_of(identifier: str, run: Path, page: Path) -> tuple[str, str]:
         page: the folder of the page that links to the figure.
 
     Returns:
-        (link relative to `page`, title), or ('', '') where the run has none.
+        (link relative to `page`, title), or ('', '') where no figure draws it.
     """
     try:
-        index = json.loads((run / "figures" / "index.json").read_text(encoding="utf-8"))
-        section, *words = identifier.replace("_", ".").split(".")
-        here = [(str(e["file"]), str(e["title"])) for e in index if e["section"] == section]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", ""  # a run without pictures is still a run
-
-    def likeness(figure: tuple[str, str]) -> int:
-        named = " ".join(figure).lower().replace("-", " ").replace(".", " ").split()
-        return sum(any(name.startswith(word) for name in named) for word in words)
-
-    file, title = max(here, key=likeness, default=("", ""))
-    return (os.path.relpath(run / "figures" / file, page) if file else ""), title
+        for entry in json.loads((run / "figures" / "index.json").read_text(encoding="utf-8")):
+            if any(fnmatch.fnmatchcase(identifier, pattern) for pattern in entry.get("findings", ())):
+                return os.path.relpath(run / "figures" / str(entry["file"]), page), str(entry["title"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # a run without pictures is still a run
+    return "", ""
 
 
 def _search(root: Path) -> tuple[dict[str, str], list[Problem]]:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import unescape
@@ -54,16 +54,22 @@ class Figure:
         return f'<figure style="margin:0">{self.svg}{caption}</figure>'
 
 
-def write_figures(run_folder: str | os.PathLike[str], figures: Sequence[tuple[str, str, Figure]]) -> Path:
+def write_figures(
+    run_folder: str | os.PathLike[str],
+    figures: Sequence[tuple[str, str, Figure]],
+    shown: Mapping[str, Sequence[str]] | None = None,
+) -> Path:
     """Writes figures and their index into a run folder.
 
     Args:
         run_folder: an existing folder; its `figures/` is made where it is missing.
         figures: (name, section, figure) in the order of the report; the file is `figures/NAME.svg`, `section`
             is the key of the section that shows it ("headline" stands right under the headline).
+        shown: figure name -> ids of the findings that it draws, or patterns of them (`reach.size.*`); names of
+            figures that this run has not are left out.
 
     Returns:
-        The path of `figures/index.json`: a list of {file, title, caption, alt, section}.
+        The path of `figures/index.json`: a list of {file, title, caption, alt, section, findings}.
 
     Raises:
         FileNotFoundError: if `run_folder` is no folder.
@@ -86,7 +92,8 @@ def write_figures(run_folder: str | os.PathLike[str], figures: Sequence[tuple[st
     for name, section, figure in figures:
         _write(target / f"{name}.svg", figure.svg)
         words = {"title": figure.title, "caption": figure.caption, "alt": figure.alt}
-        index.append({"file": f"{name}.svg", **words, "section": section})
+        findings = list((shown or {}).get(name, ()))
+        index.append({"file": f"{name}.svg", **words, "section": section, "findings": findings})
     return _write(target / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -79,7 +79,7 @@ def render(board: Mapping[str, Any], drawings: Mapping[str, str]) -> str:
         subjects.append({**subject, "drawing": Markup(figure_markup(svg, alt)) if svg else None})
     return template.render(
         style=Markup(style),
-        headline=_headline(board),
+        headline=[*_headline(board), *board["notes"]],
         clip=board["clip"],
         ledger=board["ledger"],
         subjects=subjects,

@@ -161,7 +161,8 @@ def scoreboard(resolved: Resolved, out: Path) -> dict[str, Any]:
         "notes": resolved.ledger.notes,
     }
     left_out = [str(problem) for problem in resolved.problems]
-    board = {"ledger": chain, "clip": CLIP, "left_out": left_out, "subjects": subjects}
+    notes = [f.note for f in resolved.files if f.note]
+    board = {"ledger": chain, "clip": CLIP, "left_out": left_out, "notes": notes, "subjects": subjects}
     return {**board, "forecasts": entries, "questions": questions}
 
 

@@ -18,6 +18,19 @@ from goalscope.worlds.maze_paths import decision_square, maze_size, shortest_pat
 Placed = tuple[str, str, Figure]
 """(file name, section, figure)"""
 
+SHOWN = {
+    "pulls": ("reach.cheese_pull", "reach.corner_instead"),
+    "reach-size": ("reach.size.*",),
+    "reach-quadrant": ("reach.quadrant.*",),
+    "reach-corner": ("reach.corner.*",),
+    "fork": ("decision.cheese_first", "decision.corner_first"),
+    "decision-coefficients": ("decision.coef.*",),
+    "algorithms": ("algorithm.*",),
+    "value-agreement": ("value.agreement.*",),
+    "training": ("training.*",),
+}
+"""figure -> the findings that it draws"""
+
 
 def chosen_levels(found: Measured) -> list[tuple[int, str]]:
     """Three levels of the largest size with a decision square, chosen by rule: least, median and greatest P(cheese)."""

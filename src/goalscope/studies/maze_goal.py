@@ -122,7 +122,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         say("findings")
         headline, sections, findings, figures = _conclude(policy, found, levels, history, about)
         write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures)
+        write_figures(run.path, figures, maze_figures.SHOWN)
         record = {"title": f"What does {policy.name} pursue?", "headline": headline, "sections": sections}
         run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
         say("report")
