@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+SOLVER_NODES = 200_000
+"""positions searched for a solution of a level that the policy did not solve: a second or two"""
+SOLVER_SQUARES = 10_000
+"""of the largest board that is searched"""
+
 
 def play(
     what: Annotated[
@@ -24,7 +29,7 @@ def play(
     text = _text(what)
     if _is_fen(text):
         _chess(text, policy or "maia-1900")
-    elif set(text) & set("@+") and set(text) & set("$*"):
+    elif _is_sokoban(text) or (policy and _plays_sokoban(policy)):
         _sokoban(text, policy or "sokoban-small", thinking)
     else:
         _maze(text, policy or "mouse-topright")
@@ -41,16 +46,31 @@ def _maze(text: str, policy: str) -> None:
         print(f"P(reach the cheese within {field.steps} steps) = {field.reach_start:.3f}")
 
 
+def _plays_sokoban(policy: str) -> bool:
+    from goalscope.policies.checkpoint import load
+
+    return load(policy).config.get("world", {}).get("name") == "sokoban"
+
+
 def _sokoban(text: str, policy: str, thinking: int) -> None:
     from goalscope.policies.checkpoint import load
     from goalscope.studies.sokoban_play import play_level, show_episode
     from goalscope.studies.sokoban_reader import plan_reader
-    from goalscope.worlds.sokoban_text import parse_level
+    from goalscope.studies.sokoban_setup import described
+    from goalscope.worlds.sokoban_solver import Outcome, solve
+    from goalscope.worlds.sokoban_text import parse_level, stack
 
+    level = parse_level(text)  # a mistake in it is told before one in the policy's name
     loaded = load(policy)
-    size = getattr(loaded.module, "size", None)
-    state = parse_level(text, size and (size, size))
-    show_episode(play_level(loaded.module, state, thinking, plan_reader(loaded)))
+    side, _ = described(loaded)
+    fixed = getattr(loaded.module, "size", None)
+    # As in the study, smaller levels are played in walls up to the policy's size: it sees how wide they are.
+    height, width = (fixed or max(length, side) for length in level.walls.shape[1:])
+    episode = play_level(loaded.module, stack([level], (height, width)), thinking, plan_reader(loaded))
+    searched = not episode.solved and level.walls.size <= SOLVER_SQUARES
+    if searched and solve(level, SOLVER_NODES).outcome is Outcome.NO_SOLUTION:
+        raise ValueError("this level has no solution: no sequence of moves brings every box onto a goal")
+    show_episode(episode)
 
 
 def _chess(text: str, policy: str) -> None:
@@ -67,14 +87,23 @@ def _text(what: str) -> str:
     if _is_fen(what):
         return what
     try:
-        return Path(what).read_text(encoding="utf-8")
+        text = Path(what).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{what} is not a text file (byte {error.start} is not UTF-8)") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{what!r} is neither a file nor a FEN (eight rows joined by '/')") from error
+    if not text.strip("\ufeff \t\r\n"):
+        raise ValueError(f"{what} is empty: it must hold a maze, a Sokoban level or a FEN")
+    return text
 
 
 def _is_fen(text: str) -> bool:
     """Eight rows with slashes between them, of pieces and digits: neither a maze nor a plausible path."""
     rows = (text.split() or [""])[0].split("/")
     return len(rows) == 8 and all(row and not row.strip("pnbrqkPNBRQK0123456789") for row in rows)
+
+
+def _is_sokoban(text: str) -> bool:
+    """Whether there is a player or a box. '*' is one on a goal; in a maze, which has no blanks, a mouse on the cheese."""
+    found = set(text)
+    return bool(found & set("@+$")) or ("*" in found and bool(found & set(" -_")))

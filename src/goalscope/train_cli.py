@@ -83,7 +83,10 @@ def train_sokoban_ppo(
     steps: Annotated[int, typer.Option(help="Environment steps.")] = 3_000_000,
     seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
     out: Annotated[
-        str | None, typer.Option(help="Folder of the run [default: runs/improve-POLICY-SEED].")
+        str | None,
+        typer.Option(
+            help="Folder of the run [default: runs/improve-POLICY-SEED; of a path, POLICY-SHA256-SEED]."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:

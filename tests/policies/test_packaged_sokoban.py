@@ -11,6 +11,7 @@ import torch
 
 from goalscope.policies.checkpoint import CARD, WEIGHTS, load, packaged
 from goalscope.policies.drc import DRC
+from goalscope.policies.resnet import ResNet, parameters
 from goalscope.training.sokoban import RECIPES, attempt
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban
@@ -49,6 +50,20 @@ def test_small_solves_nine_of_ten_unseen_levels_and_an_untrained_one_does_not():
     recipe = RECIPES["sokoban-small"]
     fresh = DRC(recipe.layers, recipe.ticks, recipe.channels, hidden=recipe.hidden)
     assert attempt(fresh, world, take(levels, slice(200)), seed=1).mean() < 0.2
+
+
+def test_the_network_without_memory_is_of_equal_size_and_as_good():
+    found = agent("sokoban-small-resnet")
+    small, plain = load("sokoban-small"), load("sokoban-small-resnet")
+    assert isinstance(plain.module, ResNet) and plain.config["world"] == small.config["world"]
+    assert parameters(plain.module) == pytest.approx(parameters(small.module), rel=0.02)
+    assert plain.config["training"]["steps"] == small.config["training"]["steps"]
+    assert sum(file.stat().st_size for file in found.folder.iterdir()) < BYTES["sokoban-small"]
+    world = Sokoban(8, 8, 2)
+    levels = world.generate(np.arange(1000))
+    assert attempt(plain.module, world, levels, seed=1).mean() >= 0.9
+    few = take(levels, slice(200))
+    assert np.array_equal(attempt(plain.module, world, few), attempt(plain.module, world, few, thinking=4))
 
 
 def test_boxoban_solves_half_of_the_unfiltered_test_levels():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -90,7 +91,36 @@ def test_a_goal_in_one_channel_is_found_edited_away_and_moved(planted: tuple[Out
     assert outcome.headline.startswith("The goal of goal-map can be edited away and moved inside the network")
     pull = found["steer.cheese.cheese_pull"]
     assert pull.high < -0.2 and pull.high < pull.control_low
-    assert found["ablate.cheese.corner_pull_kept"].estimate == pytest.approx(1, abs=0.02)
+    kept = found["ablate.cheese.corner_pull_kept"]
+    assert kept.estimate == pytest.approx(1, abs=0.02) and kept.control < kept.low
+    other = found[
+        "ablate.corner.cheese_pull_kept"
+    ]  # the top-right vector lies in a channel that nothing reads
+    assert other.estimate == other.control == pytest.approx(1, abs=0.02)
+
+
+def test_each_layer_has_random_vectors_of_its_own(planted: tuple[Outcome, dict]) -> None:
+    rows = [f for i, f in planted[1].items() if i.startswith("steer.layer.")]
+    assert len(rows) == 4 and all(f.control_name.endswith(f"at {f.site}") for f in rows)
+    assert len({f.control for f in rows}) > 1
+
+
+def test_a_probe_reads_nothing_of_labels_that_were_dealt_out_anew(planted: tuple[Outcome, dict]) -> None:
+    _, found = planted
+    middle, seen = found["probe.cheese_position.middle"], found["probe.cheese_position.observation"]
+    selective = found["probe.selectivity.middle"]
+    assert middle.estimate - 0.15 < selective.estimate <= middle.estimate and selective.low > 0
+    beyond = found["probe.beyond_observation.middle"]
+    assert beyond.estimate == pytest.approx(middle.estimate - seen.estimate)
+    assert beyond.control == pytest.approx(middle.control - seen.estimate)
+
+
+def test_no_control_is_the_estimate_itself(planted: tuple[Outcome, dict]) -> None:
+    # That network never errs without the cheese and reads one channel: there both do exactly nothing.
+    null = ("steer.corner.", "channels.together.same_place")
+    for f in planted[0].findings:
+        if f.high - f.low > 1e-6 and not f.id.startswith(null):
+            assert (f.estimate, f.low, f.high) != (f.control, f.control_low, f.control_high), f.id
 
 
 def test_the_probes_square_is_written_as_far_as_the_probes_go(planted: tuple[Outcome, dict]) -> None:
@@ -117,11 +147,22 @@ def test_two_activations_are_the_whole_budget(planted: tuple[Outcome, dict]) -> 
         for i in ("budget.share_0_01", "budget.share_0_1", "budget.share_1", "budget.share_10")
     ]
     assert min(budgets) > 0.95  # one value at the target, one at the cheese, is already enough
+    assert "the least there is: one value at the cheese" in found["budget.share_0_01"].question
+    last = found["budget.share_10"]
+    assert "the edit has no more: the pattern of " in last.question
+    used = last.question.split("(used: ")[1].split(";")[0]
+    assert float(used.rstrip("%")) < 10
+    answers = {
+        s["key"]: s["answer"] for s in json.loads((planted[0].folder / "run.json").read_text())["sections"]
+    }
+    assert f"At most 10.00% (used: {used};" in answers["budget"]
+    assert all(f" {n}%: " in answers["cut"] for n in (50, 70, 90, 99))
 
 
 def test_the_channel_that_carries_the_goal_is_selected_and_no_other(planted: tuple[Outcome, dict]) -> None:
     _, found = planted
-    assert found["channels.carry_goal"].estimate == pytest.approx(1 / 8)
+    share = found["channels.carry_goal"]
+    assert share.estimate == pytest.approx(1 / 8) and share.n == 8 and share.low < 0.05 and share.high > 0.4
     assert f"channels.channel_{CHANNEL}" in found
     assert found["channels.together.same_place"].estimate == pytest.approx(0, abs=1e-6)
     assert found["channels.together.other_place"].high < 0
@@ -150,7 +191,9 @@ def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
     outcome = run(Policy(blank.module, "blank", "", CONFIG), tmp_path / "blank")
     found = {f.id: f for f in outcome.findings}
     assert outcome.headline.startswith("No edit at blocks.1 was found that changes what blank pursues.")
-    assert found["channels.carry_goal"].estimate == 0
+    share = found["channels.carry_goal"]
+    assert share.estimate == 0 and share.high > 0.3 and "would have been found with 80% power" in share.method
+    assert share.method.split("; ")[1] in (tmp_path / "blank" / "run.json").read_text("utf-8")
     assert "gate.accuracy" not in found
     for moved in (found["retarget.all"], found["probe.write.reach_target"]):
         assert moved.control_high is not None and moved.low <= moved.control_high

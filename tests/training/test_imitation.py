@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,34 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         imitate(resnet(), WORLD, Tables(WORLD, 16), tmp_path, replace(SMALL, window=5), 3, progress=False)
     with pytest.raises(ValueError, match=r"other settings \(seed\)"):
         imitate(resnet(), WORLD, Tables(WORLD, 16), tmp_path, SMALL, 4, progress=False)
+
+
+@pytest.mark.parametrize(("first", "second"), [(drc, resnet), (resnet, drc)])
+def test_a_folder_of_another_network_is_refused(first, second, tmp_path):
+    imitate(first(), WORLD, Tables(WORLD, 16), tmp_path, SMALL, 3, progress=False)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"other settings \(network\): name another folder"):
+        imitate(second(), WORLD, Tables(WORLD, 16), tmp_path, SMALL, 3, progress=False)
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+# What counts as the network
+
+
+@pytest.mark.parametrize(("part", "outside"), [("encode", True), ("initial_carry", True), ("forward", False)])
+def test_outside_is_all_but_forward_backward_and_the_optimisers_step(part, outside, tmp_path, monkeypatch):
+    policy = drc()
+    whole = getattr(policy, part)
+
+    def slow(*args: Any) -> Any:
+        time.sleep(0.05)
+        return whole(*args)
+
+    monkeypatch.setattr(policy, part, slow)
+    # A level ends with every step, so that carries are renewed all the time.
+    world = Sokoban(5, 5, 1, time_limit=1)
+    imitate(
+        policy, world, Tables(world, 16), tmp_path, replace(SMALL, steps=96, thinking=0), 0, progress=False
+    )
+    (row,) = curve(tmp_path)
+    assert row["outside"] > 0.5 if outside else row["outside"] < 0.5

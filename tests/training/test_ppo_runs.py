@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from goalscope.training import ppo
-from goalscope.training.ppo import FIRST_TRAINING_SEED, PPO, train
+from goalscope.training.ppo import FIRST_TRAINING_SEED, PPO, placed, train
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze
 from ppo_tasks import SMALL, Memory, Recall, compact, curve, same, weights
@@ -132,6 +132,54 @@ def test_a_folder_holds_one_run(changed, seed, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         train(compact(), Maze(5), tmp_path, dataclasses.replace(SMALL, **changed), seed, progress=False)
     assert before == {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+
+
+def test_a_run_knows_the_weights_that_it_began_with(tmp_path):
+    for kept, given, refused in (
+        ("a" * 64, "b" * 64, True),
+        (None, "b" * 64, True),
+        ("a" * 64, "a" * 64, False),
+    ):
+        folder = tmp_path / f"{kept}-{given}"[:70]
+        train(compact(), Maze(5), folder, SMALL, 3, progress=False, start=kept)
+        if not refused:
+            train(compact(1), Maze(5), folder, SMALL, 3, progress=False, start=given)
+            continue
+        with pytest.raises(ValueError, match=r"other settings \(starting weights\): name another folder"):
+            train(compact(1), Maze(5), folder, SMALL, 3, progress=False, start=given)
+
+
+def test_a_state_that_does_not_say_what_it_began_with_goes_on(tmp_path):
+    whole = compact()
+    train(whole, Maze(5), tmp_path, SMALL, 3, progress=False)
+    record = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert record.pop("start") is None
+    torch.save(record, tmp_path / "state.pt")
+    resumed = compact(1)
+    train(resumed, Maze(5), tmp_path, SMALL, 3, progress=False, start="a" * 64)
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_folder_of_another_network_is_refused(tmp_path):
+    train(Memory(), Recall(), tmp_path, SMALL, 3, progress=False)
+    with pytest.raises(ValueError, match=r"other settings \(network\)"):
+        train(compact(), Maze(5), tmp_path, SMALL, 3, progress=False)
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch):
+    with pytest.raises(ValueError, match="device 'warp' cannot be used"):
+        placed(compact(), "warp")
+    policy = compact()
+
+    def to(device: str) -> nn.Module:
+        raise AssertionError("Torch not compiled with CUDA enabled")  # as torch for CPUs says it
+
+    monkeypatch.setattr(policy, "to", to)
+    with pytest.raises(
+        ValueError, match=r"device 'cuda' cannot be used \(Torch not compiled.*'cpu' always can"
+    ):
+        placed(policy, "cuda")
+    assert placed(compact(), "cpu").training
 
 
 # Corners

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from goalscope.policies.checkpoint import load
+from goalscope.policies.checkpoint import load, save
 from goalscope.policies.drc import DRC
 from goalscope.policies.resnet import ResNet, parameters
 from goalscope.training import sokoban
@@ -102,6 +102,51 @@ def test_ppo_goes_on_from_imitation(tmp_path):
         assert len(file.readlines()) == 3
     with pytest.raises(ValueError, match="not a Sokoban policy: its world is maze"):
         improve_sokoban("mouse-topright", config, out=str(tmp_path / "mouse"))
+    with pytest.raises(ValueError, match="--steps must be at least 1, got 0"):
+        improve_sokoban(str(start), replace(config, steps=0), out=str(tmp_path / "none"))
+    assert not (tmp_path / "mouse").exists() and not (tmp_path / "none").exists()
+
+
+def player(folder: Path, seed: int) -> str:
+    """The path of a tiny untrained player; all of them lie in folders called policy."""
+    torch.manual_seed(seed)
+    architecture = {"layers": 1, "ticks": 1, "channels": 4, "hidden": 8}
+    world = {"name": "sokoban", "size": 6, "boxes": 1}
+    save(
+        folder / "policy",
+        DRC(**architecture),
+        {"architecture": {"name": "drc", **architecture}, "world": world},
+        "#",
+    )
+    return str(folder / "policy")
+
+
+def test_ppo_from_other_weights_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = PPO(steps=32, levels=4, horizon=8, epochs=1, minibatch=32)
+    starts = [player(tmp_path / str(seed), seed) for seed in (0, 1)]
+    ends = [load(improve_sokoban(start, config)) for start in starts]
+    for start, end in zip(starts, ends, strict=True):
+        sha = load(start).sha256
+        assert end.config["training"]["from"] == sha
+        assert (tmp_path / "runs" / f"improve-policy-{sha[:8]}-1" / "policy").is_dir()
+    assert not torch.equal(*(end.module.core.cells[0].inject for end in ends))  # type: ignore[union-attr]
+    # A folder that is named holds one run; the same start finds it finished.
+    improve_sokoban(starts[0], config, out="named")
+    before = (tmp_path / "named" / "policy" / "config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"named holds a run with other settings \(starting weights\)"):
+        improve_sokoban(starts[1], config, out="named")
+    assert (tmp_path / "named" / "policy" / "config.json").read_bytes() == before
+    assert (
+        load(improve_sokoban(starts[0], config, out="named")).config["training"]["from"]
+        == load(starts[0]).sha256
+    )
+
+
+def test_a_packaged_player_keeps_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = improve_sokoban("sokoban-small", PPO(steps=8, levels=2, horizon=4, epochs=1, minibatch=8))
+    assert folder == Path("runs/improve-sokoban-small-1/policy")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +156,7 @@ def test_ppo_goes_on_from_imitation(tmp_path):
         ({"network": "lstm"}, "--network must be drc or resnet, got 'lstm'"),
         ({"precision": "float16"}, "--precision must be float32 or bfloat16"),
         ({"steps": 0}, "--steps must be at least 1, got 0"),
+        ({"device": "warp"}, "device 'warp' cannot be used .*; 'cpu' always can"),
     ],
 )
 def test_options_out_of_range_are_named(options, message, tmp_path):

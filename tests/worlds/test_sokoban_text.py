@@ -89,10 +89,24 @@ def test_a_bad_level_among_a_thousand_is_named_and_the_others_kept():
     lines = levels_text(levels).split("\n")
     bad = lines.index("; 421")
     lines[bad + 2] = "#  x #"
+    worse = lines.index("; 700")
+    lines[worse + 3] = "x    #"
     found = read_levels("\n".join(lines))
-    assert len(found.levels) == 999 and len(found.errors) == 1
+    assert len(found.levels) == 998 and len(found.errors) == 2
     assert found.errors[0].startswith("level 422 ('421'): line 3371, column 4: unknown character 'x'")
-    assert level_text(found.states(), 421) == level_text(levels, 422)
+    assert found.errors[1].startswith("level 701 ('700'): line 5604, column 1: unknown character 'x'")
+    names = [level.name for level in found.levels]
+    assert names == [str(i) for i in range(1000) if i not in (421, 700)]
+    for kept, own in ((421, 422), (998 - 1, 999)):
+        assert level_text(found.states(), kept) == level_text(levels, own)
+
+
+@pytest.mark.parametrize(
+    "note", ["Level #3", "Mr. Fox", "Boxxle + extras", "; x #.", "By: J. #", "rRu", "'Duh!'", "~~~"]
+)
+def test_a_note_right_below_a_board_is_no_row(note):
+    first, second = read_levels(f"{SMALL}\n{note}\n{SMALL}\n").levels
+    assert level_text(first.state) == level_text(second.state) == SMALL
 
 
 ERRORS = {
@@ -109,6 +123,15 @@ ERRORS = {
     "more goals": ("#######\n#@$..$#\n#.    #\n#######", r"line 3, column 2: more goals than boxes \(2 boxes, 3"),
     "no boxes": ("#####\n#@  #\n#####", "the level at line 1 has no boxes"),
     "unknown": ("\n######\n#@$x.#\n######", "line 3, column 4: unknown character 'x'; known are '#' wall"),
+    "unknown, first of a row": (
+        "; 1\n#######\n#@ $. #\nx     #\n#######", "line 4, column 1: unknown character 'x'; known",
+    ),
+    "unknown, first of a row of goals": ("#####\n#@$ #\nx  .x\n#####", "line 3, column 1: unknown character 'x'"),
+    "unknown, first after floor": ("  #####\n  #@$.#\n  x   #\n  #####", "line 3, column 3: unknown character 'x'"),
+    "tab, first of a row": ("#####\n#@$.#\n\t#   #\n#####", r"line 3, column 1: unknown character '\\t'"),
+    "a level and half another": (
+        "########\n#@ $ . #\n########\nx  $ . #\n########", "line 4, column 1: unknown character 'x'",
+    ),
     "tab": ("######\n#@$\t.#\n######", r"line 2, column 4: unknown character '\\t'"),
     "not ASCII": ("######\n#@$📦.#\n######", "line 2, column 4: unknown character '📦'"),
     "unicode digit": ("######\n#@$³.#\n######", "line 2, column 4: unknown character '³'"),

@@ -100,7 +100,13 @@ def steering_figures(setup: Setup, table: Table) -> Iterator[Placed]:
     rows = [f for i, f in table.items() if i.startswith("channels.together.")]
     if rows:
         labels = [f.id.rsplit(".", 1)[1].replace("_", " ") for f in rows]
-        svg = forest_of(labels, rows, "The confirmed channels, resampled together", percent=True, reference=0)
+        svg = forest_of(
+            labels,
+            rows,
+            "The channels found on discovery mazes, resampled together",
+            percent=True,
+            reference=0,
+        )
         yield (
             "channels-together",
             "channels",
@@ -152,7 +158,10 @@ def retarget_figures(setup: Setup, table: Table, found: dict[str, np.ndarray]) -
     yield "retarget", "retarget", Figure.of(svg, "Mazes are the unit of the intervals.")
     rows = [table[f"budget.share_{f'{100 * b:g}'.replace('.', '_')}"] for b in BUDGETS]
     x = found["budget.fraction"]
-    lines = [_line("edited", x, rows), _line("noise of equal norm", x, rows, control=True)]
+    lines = [
+        _line("edited", x, rows),
+        _line("noise of equal norm on the same entries", x, rows, control=True),
+    ]
     svg = curves(
         lines, title="The edit budget", x_label="share of a forward's activations that is edited", log_x=True,
         percent=True, y_limits=(0, 1), reference=0.75, reference_label="three quarters",
@@ -171,11 +180,12 @@ def training_figures(setup: Setup, table: Table, found: dict[str, np.ndarray]) -
         ]
         same = [table[f"finetune.more_{m}x"] for m in setup.sizes.multiples]
         lines.append(_line("unchanged reward", steps, same, control=True))
-        edit = table["steer.best.cheese_change"].estimate
+        best = table["steer.best.cheese_change"]
+        edit = best.estimate if "for more cheese" in best.question else -best.estimate
         svg = curves(
             lines, title="Finetuning beside the edit: change of P(reach the cheese)",
             x_label="steps of finetuning", log_x=True,
-            percent=True, y_limits=(-1, 1), reference=-edit, reference_label=f"the edit, {-edit:.0%}",
+            percent=True, y_limits=(-1, 1), reference=edit, reference_label=f"the edit, {edit:.0%}",
         )  # fmt: skip
         yield "finetune", "finetune", Figure.of(svg, "The first point has the compute of the edit.")
     if "layers" in found and "weights.flipped" in found:

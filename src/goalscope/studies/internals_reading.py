@@ -1,7 +1,9 @@
 """What can be read in the network: the cheese's square by linear probes, and channels that are maps of the maze.
 
 A probe that reads the cheese shows that the information is there, not that the network uses it; on planes the raw
-observation already holds it. So each probe stands beside one on the observation and one on the untrained network.
+observation already holds it. So each probe stands beside one on the observation, one on the untrained network, and one
+whose labels were dealt out anew among the mazes (Hewitt and Liang 2019, "Designing and interpreting probes with control
+tasks"): what that one reads, the probe itself and not the network makes.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.probe import fit_probe
-from goalscope.stats import bootstrap, bootstrap_mean
+from goalscope.stats import Estimate, bootstrap, bootstrap_difference, bootstrap_mean
 from goalscope.studies.internals_setup import Setup, activations, cells
 from goalscope.studies.maze_findings import finding
 from goalscope.worlds.maze_paths import distances, top_right
@@ -31,18 +33,26 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
 
     Returns:
         `right.NETWORK.SITE` [H, 2] bool: on held-out levels, is the cheese's row, its column read right; NETWORK is policy,
-        untrained or observation. `features.NETWORK` [C]: the feature that each early channel follows best on the
-        training levels. `sums.NETWORK` [H, C, 6]: what their correlations on each held-out level are made of.
+        untrained or observation. `permuted.NETWORK.SITE` [H, 2] bool: the same where every level, held-out ones too,
+        has the label of another by chance; NETWORK is policy or observation. `features.NETWORK` [C]: the feature that
+        each early channel follows best on the training levels. `sums.NETWORK` [H, C, 6]: what their correlations on
+        each held-out level are made of.
     """
     state, train = setup.reading, train_levels(setup)
     squares = np.asarray(state.cheese).astype(np.int64)
     level = np.arange(len(state))
+    dealt = squares[np.random.default_rng(setup.about.seed).permutation(len(state))]
     pixels = torch.from_numpy(setup.world.observe(state)).float().flatten(1)
-    found = {"right.observation.input": _probed(pixels, squares, level, train)}
+    found = {
+        "right.observation.input": _probed(pixels, squares, level, train),
+        "permuted.observation.input": _probed(pixels, dealt, level, train),
+    }
     for network, policy in (("policy", setup.policy), ("untrained", setup.blank)):
         maps = activations(policy.module, setup.world, state, *setup.layout.layers)
         for site, tensor in maps.items():
             found[f"right.{network}.{site}"] = _probed(tensor.flatten(1), squares, level, train)
+            if network == "policy":
+                found[f"permuted.policy.{site}"] = _probed(tensor.flatten(1), dealt, level, train)
         early = maps[setup.layout.early]
         drawn = feature_maps(setup, early.shape[-1])
         best = _correlations(_sums(early[train], drawn[train]).sum(0)).abs().argmax(1)
@@ -122,7 +132,10 @@ def channel_table(found: dict[str, np.ndarray], network: str = "policy") -> list
 
 def findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
     """The cheese's place by layer, the observation's probe, and the number of readable channels."""
-    return [*_probe_findings(setup, found), _channel_finding(setup, found)]
+    return [
+        *_probe_findings(setup, found), *_selectivity(setup, found), _beyond_observation(setup, found),
+        _channel_finding(setup, found),
+    ]  # fmt: skip
 
 
 def _probe_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
@@ -151,6 +164,48 @@ def _probe_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Find
             f"the untrained network at {layout.middle}", "ridge probe onto rows or columns, split by level", policy, about,
             "share of mazes", "input",
         )  # fmt: skip
+
+
+def _selectivity(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """Row and column read right, less what the same probe reads of labels that say nothing of the maze."""
+
+    def gain(key: str) -> Estimate:
+        return bootstrap_difference(
+            found[f"right.{key}"].all(1), found[f"permuted.{key}"].all(1), seed=setup.about.seed
+        )
+
+    layers, middle = setup.layout.layers, setup.layout.middle
+    names = [
+        *((f"layer_{i}", f"policy.{site}", site) for i, site in enumerate(layers)),
+        ("middle", f"policy.{middle}", middle),
+        ("observation", "observation.input", "input"),
+    ]
+    for name, key, site in names:
+        chance = found[f"permuted.{key}"].all(1).mean()
+        own = name == "observation"
+        yield finding(
+            f"probe.selectivity.{name}", f"linear probe at {site}: share of held-out mazes whose row and column of the "
+            f"cheese are read right, minus the same with labels permuted over mazes ({chance:.1%})", gain(key),
+            None if own else gain("observation.input"),
+            "null by construction: it is itself the control of the layers" if own else "the same on the raw observation",
+            "ridge probe onto rows or columns, split by level", setup.policy, setup.about, "difference of shares", site,
+        )  # fmt: skip
+
+
+def _beyond_observation(setup: Setup, found: dict[str, np.ndarray]) -> Finding:
+    """Does the middle of the network give the cheese's square more readily than what it was shown? Paired by maze."""
+    site = setup.layout.middle
+
+    def gain(network: str) -> Estimate:
+        read, seen = (found[f"right.{key}"].all(1) for key in (f"{network}.{site}", "observation.input"))
+        return bootstrap_difference(read, seen, seed=setup.about.seed)
+
+    return finding(
+        "probe.beyond_observation.middle", f"linear probe at {site}: share of held-out mazes whose row and column of the "
+        "cheese are read right, minus the same on the raw observation", gain("policy"), gain("untrained"),
+        "the untrained network in place of the trained", "ridge probe onto rows or columns, split by level", setup.policy,
+        setup.about, "difference of shares", site,
+    )  # fmt: skip
 
 
 def _channel_finding(setup: Setup, found: dict[str, np.ndarray]) -> Finding:

@@ -79,7 +79,9 @@ def retarget(setup: Setup) -> dict[str, np.ndarray]:
         `map.{success,bare,floor,ceiling,level,row,column}` on every free square of some of them,
         `move.fraction`, `move.dose`, `move.radius`; `grid` [R, D] mean success on discovery mazes;
         `corner.NAME.{success,bare,floor,ceiling,level}` likewise of the far corners; `channel.{success,bare,floor,level}`,
-        `channel.channel`, `channel.value`; `budget.{fraction,dose}` [B], `budget.{success,floor}` [B, G], `budget.level`;
+        `channel.channel`, `channel.value`; `budget.{fraction,dose,count}` [B] share of a forward's activations that is
+        edited, dose, and values of the pattern, which has `budget.most`; `budget.site` the site's share of a forward's
+        activations; `budget.{success,floor}` [B, G], `budget.level`;
         `collateral.{kl,flipped,noise_kl,noise_flipped}` [3] estimate, low, high and `collateral.n`.
     """
     seed = setup.about.seed
@@ -270,10 +272,10 @@ def _budgets(setup: Setup, best: MoveGoal, trial: Trial, drawn: list[Cases]) -> 
         shapes = sites(setup.module, case.inputs[:1])
     total = sum(math.prod(shape[1:]) for shape in shapes.values())
     columns: dict[str, list[np.ndarray]] = {"success": [], "floor": []}
-    fractions, doses = [], []
+    fractions, doses, counts, most = [], [], [], best.pattern.values.numel()
     for budget in BUDGETS:
         # As many values at the target as at the cheese.
-        count = min(max(1, int(budget * total) // 2), best.pattern.values.numel())
+        count = min(max(1, int(budget * total) // 2), most)
         edits = [MoveGoal(best.pattern.strongest(count), dose, best.source) for dose in BUDGET_DOSES]
         edit = max(edits, key=lambda e: _score(setup, e, trial, side))
         judged = confirm(
@@ -283,6 +285,7 @@ def _budgets(setup: Setup, best: MoveGoal, trial: Trial, drawn: list[Cases]) -> 
             rows.append(judged.cases[name])
         fractions.append(judged.fraction * math.prod(case_shape(setup, case)) / total)
         doses.append(edit.dose)
+        counts.append(count)
     found = {f"budget.{name}": np.stack(rows) for name, rows in columns.items()}
     level = np.concatenate([c.level for c in drawn])
     return {
@@ -290,6 +293,9 @@ def _budgets(setup: Setup, best: MoveGoal, trial: Trial, drawn: list[Cases]) -> 
         "budget.fraction": np.array(fractions),
         "budget.level": level,
         "budget.dose": np.array(doses),
+        "budget.count": np.array(counts),
+        "budget.most": np.array(most),
+        "budget.site": np.array(math.prod(case_shape(setup, case)) / total),
     }
 
 

@@ -52,8 +52,9 @@ class Sizes:
 
 FULL = Sizes(40, 100, 1200, 40, 6, 6, (1, 4, 16))
 QUICK = Sizes(12, 24, 300, 12, 3, 1, (1, 4))
-PIXELS = Sizes(10, 24, 400, 12, 2, 1, ())
-"""of a network on Procgen's pixels, whose forward and pictures cost ten times as much"""
+PIXELS = Sizes(16, 24, 400, 12, 2, 1, ())
+"""of a network on Procgen's pixels, whose forward and pictures cost ten times as much; from 10 discovery mazes no one of
+32 channels could be found at a false discovery rate of 5%, with a least p-value of 2 / 2**10; 11 is the least"""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ CUTS = (50, 70, 90, 99)
 KEPT = 0.75
 """of the top-right attainment must be kept by a cut"""
 CUT_DOSES = (-0.25, -0.5, -0.75, -1.0, -1.5, -2.0, -3.0, -4.0)
+CHOICE = (*CUT_DOSES, *(dose for dose in DOSES if dose > 0))
+"""doses among which the strongest is chosen: below 0 for less cheese, above for more"""
 RANDOM = 2
 GOALS = ("cheese", "corner")
 
@@ -50,9 +52,10 @@ def steer(setup: Setup) -> dict[str, np.ndarray]:
     Returns:
         `GOAL.{base,own,random}` [.., H] doses by levels: P(reach that goal) with its own vector; `cheese.{same,other}`
         with a donor's; `cheese.corner` [K + 1, H] P(corner) with the cheese vector, and last with a random one at
-        dose -1; `layers` [L, H] P(cheese) less the cheese vector at each layer; `together` [4, H] P(corner) bare, with
-        each vector, with both; `cut.{found,held}.{cheese,corner}` [K, N], with random vectors `cut.random.*` [K, H],
-        and `cut.{found,held}.base` [2, N]; `pulls` [6, H] as `_pulls` says.
+        dose -1; `layers.{own,random}` [L, H] P(cheese) with the cheese vector subtracted at each layer, and with a
+        random one of its norm there; `together` [4, H] P(corner) bare, with each vector, with both;
+        `choice.{found,held}.{cheese,corner}` [K, N] at the doses `CHOICE`, with random vectors `choice.random.*` [K, H],
+        and `choice.{found,held}.base` [2, N]; `pull.*` [H] as `_pulls` says.
     """
     rng, generator = np.random.default_rng(setup.about.seed), torch.Generator().manual_seed(setup.about.seed)
     held, site = setup.held, setup.layout.middle
@@ -77,17 +80,16 @@ def steer(setup: Setup) -> dict[str, np.ndarray]:
         borrowed = cheese_vector(setup, donor, site)
         runs = [shifted(setup, held, site, dose * borrowed) for dose in DOSES]
         found[f"cheese.{name}"] = np.stack([reached(f, held.cheese, setup.steps) for f in runs])
-    found["layers"] = np.stack(
-        [
-            reached(shifted(setup, held, s, -cheese_vector(setup, held, s)), held.cheese, setup.steps)
-            for s in setup.layout.layers
-        ]
-    )
+    layers: dict[str, list[np.ndarray]] = {"own": [], "random": []}
+    for layer in setup.layout.layers:
+        vector = cheese_vector(setup, held, layer)
+        for kind, edit in (("own", vector), ("random", alike(vector, generator))):
+            layers[kind].append(reached(shifted(setup, held, layer, -edit), held.cheese, setup.steps))
+    found |= {f"layers.{kind}": np.stack(rows) for kind, rows in layers.items()}
     metric = _runner(setup, held, held, "corner")
     both = composition(metric, {site: _dose(own, -1.0)}, {site: _dose(upward, 1.0)}, bounds=(0, 1))
     found["together"] = np.concatenate([both.baseline[None], both.metrics])
-    found |= _cuts(setup, generator) | {"pulls": _pulls(setup, own, upward)}
-    return found
+    return found | _choices(setup, generator) | _pulls(setup, own, upward, generator)
 
 
 def _dose(vector: Tensor, coefficient: float) -> Tensor:
@@ -115,33 +117,56 @@ def corner_vector(setup: Setup, bare: Any, site: str) -> Tensor:
     return there - activations(setup.module, setup.world, walled, site)[site]
 
 
-def _cuts(setup: Setup, generator: torch.Generator) -> dict[str, np.ndarray]:
+def _choices(setup: Setup, generator: torch.Generator) -> dict[str, np.ndarray]:
+    """Every dose of the cheese vector on the mazes where one is chosen, and on those where it is judged."""
     site, found = setup.layout.middle, {}
     for name, state in (("found", setup.discovery), ("held", setup.held)):
         vector, ends = cheese_vector(setup, state, site), top_right(state)
         edits = {name: vector} | ({"random": alike(vector, generator)} if name == "held" else {})
         for kind, edit in edits.items():
-            runs = [shifted(setup, state, site, dose * edit) for dose in CUT_DOSES]
-            found[f"cut.{kind}.cheese"] = np.stack([reached(f, state.cheese, setup.steps) for f in runs])
-            found[f"cut.{kind}.corner"] = np.stack([reached(f, ends, setup.steps) for f in runs])
+            runs = [shifted(setup, state, site, dose * edit) for dose in CHOICE]
+            found[f"choice.{kind}.cheese"] = np.stack([reached(f, state.cheese, setup.steps) for f in runs])
+            found[f"choice.{kind}.corner"] = np.stack([reached(f, ends, setup.steps) for f in runs])
         without = reached(run(setup, remove_cheese(state)), ends, setup.steps)
-        found[f"cut.{name}.base"] = np.stack([reached(run(setup, state), state.cheese, setup.steps), without])
+        found[f"choice.{name}.base"] = np.stack(
+            [reached(run(setup, state), state.cheese, setup.steps), without]
+        )
     return found
 
 
-def _pulls(setup: Setup, own: Tensor, upward: Tensor) -> np.ndarray:
-    """[6, H]: corner pull without cheese, corner pull with the cheese edited away, P(cheese) and P(its square without
-    cheese), and the same two with the top-right vector subtracted."""
+def _pulls(setup: Setup, own: Tensor, upward: Tensor, generator: torch.Generator) -> dict[str, np.ndarray]:
+    """What each goal pulls, alone and with the other's vector or a random one of its norm subtracted.
+
+    Returns:
+        `pull.corner.alone` [H]: without cheese; `pull.corner.{own,random}` with the cheese there and its vector, or a
+        random one, subtracted; `pull.cheese.alone` [H]: P(cheese) minus P(its square without cheese);
+        `pull.cheese.{own,random}` the same with the top-right vector, or a random one, subtracted from both.
+    """
     held, site, bare = setup.held, setup.layout.middle, remove_cheese(setup.held)
 
     def toward_corner(field: Any) -> np.ndarray:
         ends = {name: reached(field, corner(held, *sides), setup.steps) for name, sides in CORNERS.items()}
         return ends["top_right"] - (ends["top_left"] + ends["bottom_right"]) / 2
 
-    plain, nothing = run(setup, held), run(setup, bare)
-    away = [shifted(setup, state, site, -upward) for state in (held, bare)]
-    at_cheese = [reached(f, held.cheese, setup.steps) for f in (plain, nothing, *away)]
-    return np.stack([toward_corner(nothing), toward_corner(shifted(setup, held, site, -own)), *at_cheese])
+    def toward_cheese(*pair: Any) -> np.ndarray:
+        there, without = (reached(field, held.cheese, setup.steps) for field in pair)
+        return there - without
+
+    nothing = run(setup, bare)
+    found = {
+        "pull.corner.alone": toward_corner(nothing),
+        "pull.corner.own": toward_corner(shifted(setup, held, site, -own)),
+        "pull.cheese.alone": toward_cheese(run(setup, held), nothing),
+        "pull.cheese.own": toward_cheese(*(shifted(setup, state, site, -upward) for state in (held, bare))),
+    }
+    corners, cheeses = [], []
+    for _ in range(RANDOM):
+        corners.append(toward_corner(shifted(setup, held, site, -alike(own, generator))))
+        noise = alike(upward, generator)
+        cheeses.append(toward_cheese(*(shifted(setup, state, site, -noise) for state in (held, bare))))
+    return found | {
+        "pull.corner.random": np.mean(corners, axis=0), "pull.cheese.random": np.mean(cheeses, axis=0),
+    }  # fmt: skip
 
 
 def findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
@@ -186,21 +211,25 @@ def _vector_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Fin
         _mean(setup, without - corner_at[minus]), _mean(setup, without - corner_at[-1]), noise,
         "each maze's own vector, held-out mazes", policy, about, unit, site,
     )  # fmt: skip
-    strongest = int(np.abs((own - base).mean(1)).argmax())
-    change = _mean(setup, own[strongest] - base)
+    dose, gain, noisy = strongest(found)
     yield finding(
         "steer.best.cheese_change",
-        f"greatest change of P(reach the cheese) by the cheese vector, up or down (dose {DOSES[strongest]:+g}), "
-        f"as an amount",
-        _amount(change), _amount(_mean(setup, random[strongest] - base)), noise,
-        "largest of seven doses on the same mazes", policy, about, unit, site,
+        f"the cheese vector at dose {dose:+g}, for {'more' if dose > 0 else 'less'} cheese: change of P(reach the cheese) "
+        "in the wanted direction", _mean(setup, gain), _mean(setup, noisy), "a random vector of equal norm",
+        "the strongest dose on discovery mazes, judged on held-out ones", policy, about, unit, site,
     )  # fmt: skip
 
 
-def _amount(change: Estimate) -> Estimate:
-    """The absolute value, its interval from 0 on where the sign is not known."""
-    low, high = sorted((abs(change.low), abs(change.high)))
-    return Estimate(abs(change.estimate), low if change.excludes(0) else 0.0, high, change.n)
+def strongest(found: dict[str, np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
+    """The dose with the greatest change in its wanted direction on the discovery mazes, and on each held-out maze the
+    change of P(cheese) in that direction [H] by the cheese vector and by a random one."""
+    wanted = np.sign(CHOICE)
+    gains = {
+        name: wanted[:, None] * (found[f"choice.{name}.cheese"] - found[f"choice.{base}.base"][0])
+        for name, base in (("found", "found"), ("held", "held"), ("random", "held"))
+    }
+    best = int(gains["found"].mean(1).argmax())
+    return CHOICE[best], gains["held"][best], gains["random"][best]
 
 
 def _transfer_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
@@ -214,13 +243,14 @@ def _transfer_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[F
         "another maze's vector with its cheese elsewhere", "held-out mazes", policy, about,
         "difference of probabilities", site,
     )  # fmt: skip
-    random = _mean(setup, found["cheese.random"][minus] - base)
-    for layer, values in zip(setup.layout.layers, found["layers"], strict=True):
+    for layer, own, random in zip(
+        setup.layout.layers, found["layers.own"], found["layers.random"], strict=True
+    ):
         yield finding(
             f"steer.layer.{layer.replace('.', '_').lower()}",
             f"the cheese vector subtracted at {layer}: change of P(reach the cheese)",
-            _mean(setup, values - base), random, f"random vectors of equal norm at {site}", "held-out mazes", policy,
-            about, "difference of probabilities", layer,
+            _mean(setup, own - base), _mean(setup, random - base), f"a random vector of equal norm at {layer}",
+            "held-out mazes", policy, about, "difference of probabilities", layer,
         )  # fmt: skip
     none, first, second, both = found["together"]
     yield finding(
@@ -234,10 +264,10 @@ def _transfer_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[F
 def _cut_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
     """For each cut: the dose that reaches it on discovery mazes at the least loss, judged on the held-out ones."""
     about, policy, site = setup.about, setup.policy, setup.layout.middle
-    base = found["cut.found.base"].mean(1)
-    share = 1 - found["cut.found.cheese"].mean(1) / max(base[0], 1e-9)
-    kept = found["cut.found.corner"].mean(1) / max(base[1], 1e-9)
-    cheese, without = found["cut.held.base"]
+    base, doses = found["choice.found.base"].mean(1), slice(len(CUT_DOSES))
+    share = 1 - found["choice.found.cheese"][doses].mean(1) / max(base[0], 1e-9)
+    kept = found["choice.found.corner"][doses].mean(1) / max(base[1], 1e-9)
+    cheese, without = found["choice.held.base"]
     for cut in CUTS:
         enough = np.flatnonzero(share >= cut / 100)
         chosen = int(enough[kept[enough].argmax()]) if len(enough) else int(share.argmax())
@@ -245,8 +275,8 @@ def _cut_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Findin
         reach = (
             "" if len(enough) else "; no dose reached this cut on the discovery mazes, the strongest is shown"
         )
-        corners, left = found["cut.held.corner"][chosen], found["cut.held.cheese"][chosen]
-        noise_corner, noise_left = found["cut.random.corner"][chosen], found["cut.random.cheese"][chosen]
+        corners, left = (found[f"choice.held.{goal}"][chosen] for goal in ("corner", "cheese"))
+        noise_corner, noise_left = (found[f"choice.random.{goal}"][chosen] for goal in ("corner", "cheese"))
         for suffix, words, top, control, bottom in (
             ("", "top-right attainment kept", corners, noise_corner, without),
             (".cut", "share of cheese-taking cut", cheese - left, cheese - noise_left, cheese),
@@ -262,17 +292,24 @@ def _cut_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Findin
 def _kept_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
     """What is left of one pull when the other's vector is subtracted."""
     about, policy, site = setup.about, setup.policy, setup.layout.middle
-    corner_before, corner_after, reach, square, reach_after, square_after = found["pulls"]
-    for name, words, after, before in (
-        ("ablate.cheese.corner_pull_kept", "cheese vector subtracted: share of the corner's pull that is left",
-         corner_after, corner_before),
-        ("ablate.corner.cheese_pull_kept", "top-right vector subtracted: share of the cheese's pull that is left",
-         reach_after - square_after, reach - square),
+    for goal, name, edit, noise in (
+        ("corner", "ablate.cheese.corner_pull_kept", "cheese vector",
+         "random vectors of equal norm subtracted, the cheese there"),
+        ("cheese", "ablate.corner.cheese_pull_kept", "top-right vector", "random vectors of equal norm subtracted"),
     ):  # fmt: skip
+        alone, after, random = (found[f"pull.{goal}.{k}"] for k in ("alone", "own", "random"))
         yield finding(
-            name, words, _share_of_means(setup, after, before), _mean(setup, before), "the pull itself, before the edit",
-            "held-out mazes", policy, about, "share", site,
+            name, f"{edit} subtracted: share of the {goal}'s pull ({alone.mean():.1%} before) that is left",
+            _share_of_means(setup, after, alone), _share_of_means(setup, random, alone), noise, "held-out mazes", policy,
+            about, "share", site,
         )  # fmt: skip
+
+
+def verdict(kept: Finding, cut: Finding, wanted: float) -> str:
+    """Is the share `wanted` of cheese-taking cut while `KEPT` of the top-right attainment stays: yes, no, cannot tell."""
+    if kept.low >= KEPT and cut.low >= wanted:
+        return "yes"
+    return "no" if kept.high < KEPT or cut.high < wanted else "cannot tell"
 
 
 def _share_of_means(setup: Setup, after: np.ndarray, before: np.ndarray) -> Estimate:

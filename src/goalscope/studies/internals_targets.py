@@ -94,11 +94,19 @@ def _few(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
     )  # fmt: skip
     for i, budget in enumerate(BUDGETS):
         share, dose = float(found["budget.fraction"][i]), float(found["budget.dose"][i])
+        rest, most = "", int(found["budget.most"])
+        if found["budget.count"][i] == most:
+            # The pattern is all that the edit writes, once at the cheese and once at the target.
+            rest = f"; the edit has no more: the pattern of {most:,} values at {site}, whose activations are "
+            rest += f"{float(found['budget.site']):.1%} of a forward's"
+        elif share > budget:
+            rest = "; the least there is: one value at the cheese and one at the target"
         yield finding(
             f"budget.share_{f'{100 * budget:g}'.replace('.', '_')}",
-            f"at most {budget:.2%} of all activations of a forward edited (used: {share:.3%}): P(reach a random target)",
+            f"at most {budget:.2%} of all activations of a forward edited (used: {share:.3%}{rest}): "
+            "P(reach a random target)",
             _mean(setup, found["budget.success"][i], found["budget.level"]),
-            _mean(setup, found["budget.floor"][i], found["budget.level"]), "noise of equal norm on the same activations",
+            _mean(setup, found["budget.floor"][i], found["budget.level"]), "noise of equal norm on the same entries",
             f"the strongest values of the moved goal, dose {dose:g}, chosen on other mazes", policy, about, UNIT, site,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from goalscope.policies.checkpoint import Policy, load, packaged
 from goalscope.rollout import fields
 from goalscope.stats import Estimate, bootstrap_mean
 from goalscope.studies.internals_setup import Setup, reached
-from goalscope.studies.internals_steering import CUT_DOSES
+from goalscope.studies.internals_steering import CHOICE
 from goalscope.studies.maze_findings import finding
 from goalscope.studies.maze_measure import before, is_square
 from goalscope.training.finetune import REWARDS, Rewarded, brief
@@ -31,6 +31,8 @@ from goalscope.worlds.maze_paths import corner, top_right
 FORWARDS_A_STEP = 7
 BATCH = 2048
 """steps of one update of a brief finetuning"""
+WANTED = {"more": 1, "less": -1}
+"""sign of the change of P(cheese) that a brief finetuning is for"""
 
 
 def trained(setup: Setup, scratch: Path, say: Callable[[str], None]) -> dict[str, np.ndarray]:
@@ -41,12 +43,15 @@ def trained(setup: Setup, scratch: Path, say: Callable[[str], None]) -> dict[str
 
     Returns:
         `reach.NETWORK`, `corner.NETWORK` [H]: P(cheese), and P(top-right corner) without cheese; NETWORK is original,
-        {more,less,same}_K (K times the edit's compute), or one of `REWARDS`; `instead.REWARD` [L]; `budget` [1] steps;
-        `weights.REWARD` [M] relative change of the layers `layers` [M]; `graft.{carried,lost,controls}` as `_grafts` says.
+        {more,less,same}_K (K times the edit's compute), or one of `REWARDS`; `discovery.NETWORK` [D]: P(cheese) on the
+        discovery mazes, NETWORK being original or {more,less}_1; `instead.REWARD` [L]; `budget` [1] steps;
+        `weights.REWARD` [M] relative change of the layers `layers` [M]; `graft.*` as `_grafts` says.
     """
     steps = matched_steps(setup)
     found = {"budget": np.array([steps])} | _behaviour(setup, setup.module, "original")
     multiples = setup.sizes.multiples
+    if multiples:
+        found["discovery.original"] = _reach(setup, setup.module, setup.discovery)
     for name, world in _worlds(setup).items() if multiples else ():
         marks = [k * steps for k in multiples]
         say(f"finetuning for {name} cheese, {marks[-1]:,} steps")
@@ -55,6 +60,8 @@ def trained(setup: Setup, scratch: Path, say: Callable[[str], None]) -> dict[str
         for multiple, mark in zip(multiples, marks, strict=True):
             module.load_state_dict(weights[mark])
             found |= _behaviour(setup, module.eval(), f"{name}_{multiple}")
+            if multiple == 1 and name in WANTED:
+                found[f"discovery.{name}_1"] = _reach(setup, module, setup.discovery)
     further = finetunings(setup.policy)
     if further:
         say(f"{len(further)} packaged finetunings")
@@ -70,7 +77,7 @@ def trained(setup: Setup, scratch: Path, say: Callable[[str], None]) -> dict[str
 def matched_steps(setup: Setup) -> int:
     """Steps of PPO for the forwards that choose the dose of the cheese vector, rounded up to whole updates."""
     squares = len(setup.world.squares(setup.discovery))
-    forwards = squares * (len(CUT_DOSES) + 1) + 2 * len(setup.discovery)
+    forwards = squares * (len(CHOICE) + 1) + 2 * len(setup.discovery)
     return -(-forwards // (FORWARDS_A_STEP * BATCH)) * BATCH
 
 
@@ -92,12 +99,15 @@ def _worlds(setup: Setup) -> dict[str, Any]:
     }
 
 
+def _reach(setup: Setup, module: nn.Module, state: Any) -> np.ndarray:
+    return fields(module, setup.world, state).reach_from_start(setup.steps)
+
+
 def _behaviour(setup: Setup, module: nn.Module, name: str) -> dict[str, np.ndarray]:
     held, bare = setup.held, remove_cheese(setup.held)
-    with_cheese = fields(module, setup.world, held)
     without = fields(module, setup.world, bare)
     return {
-        f"reach.{name}": with_cheese.reach_from_start(setup.steps),
+        f"reach.{name}": _reach(setup, module, held),
         f"corner.{name}": reached(without, top_right(held), setup.steps),
     }
 
@@ -116,13 +126,14 @@ def _grafts(setup: Setup, further: dict[str, Policy]) -> dict[str, np.ndarray]:
     """What each part of the network carries of the flipped mouse's avoidance of the cheese.
 
     Returns:
-        `graft.names` [G]; `graft.carried`, `graft.lost` [G, 3] estimate, low, high; `graft.NAME` [3] of each control.
+        `graft.names` [G]; `graft.carried`, `graft.lost` [G, 3] estimate, low, high on the held-out mazes;
+        `graft.control.REWARD` [G, 3] what the same layers of each control finetuning carry.
     """
     if "flipped" not in further:
         return {}
 
     def reach(module: nn.Module) -> np.ndarray:
-        return fields(module, setup.world, setup.discovery).reach_from_start(setup.steps)
+        return _reach(setup, module, setup.held)
 
     controls = {r: further[r].module for r in ("same", "random") if r in further}
     result = grafting(setup.module, further["flipped"].module, reach, parts(setup.module), controls=controls)
@@ -130,7 +141,7 @@ def _grafts(setup: Setup, further: dict[str, Policy]) -> dict[str, np.ndarray]:
     for kind in ("carried", "lost"):
         rows[f"graft.{kind}"] = np.array([_triple(getattr(g, kind)) for g in result.grafts.values()])
     for name in controls:
-        rows[f"graft.{name}"] = np.array([_triple(g.controls[name]) for g in result.grafts.values()])
+        rows[f"graft.control.{name}"] = np.array([_triple(g.controls[name]) for g in result.grafts.values()])
     return rows
 
 
@@ -156,46 +167,50 @@ def findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
     if "reach.cheese" in found:
         made += _tenth_findings(setup, found)
     if "reach.flipped" in found:
-        made += [*_flipped_findings(setup, found), *_weight_findings(setup, found)]
+        made += [
+            *_flipped_findings(setup, found),
+            *_weight_findings(setup, found),
+            *_graft_findings(setup, found),
+        ]
     return made
 
 
 def _brief_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
     steps, base = int(found["budget"][0]), found["reach.original"]
     for multiple in setup.sizes.multiples:
-        changes = {k: _change(setup, found[f"reach.{k}_{multiple}"] - base) for k in ("more", "less", "same")}
-        ways = [("more", "more"), ("less", "less")]
-        best = max(("more", "less"), key=lambda k: abs(changes[k].estimate))
-        rows = [
-            (f"finetune.{k}_{multiple}x", changes[k], changes["same"], f"for {words} cheese")
-            for k, words in ways
-        ]
+        changes = {k: found[f"reach.{k}_{multiple}"] - base for k in ("more", "less", "same")}
+        for way in WANTED:
+            yield _brief_finding(
+                setup, f"finetune.{way}_{multiple}x", f"for {way} cheese: change of P(reach the cheese)",
+                multiple * steps, multiple, changes[way], changes["same"],
+            )  # fmt: skip
         if multiple == 1:
-            amount, other = (_amount(changes[k]) for k in (best, "same"))
-            rows.append(
-                (
-                    "finetune.matched.cheese_change",
-                    amount,
-                    other,
-                    f"the greater of both ways ({best}), as an amount",
-                )
-            )
-        for name, estimate, control, words in rows:
-            yield finding(
-                name, f"finetuning for {multiple * steps:,} steps ({multiple} x the edit's compute), {words}: change of "
-                "P(reach the cheese)", estimate, control, "as much finetuning on the unchanged reward",
-                "PPO, held-out mazes",
-                setup.policy, setup.about, "difference of probabilities", "all weights",
+            way = chosen_way(found)
+            yield _brief_finding(
+                setup, "finetune.matched.cheese_change", f"for {way} cheese (the greater change on discovery mazes): "
+                "change of P(reach the cheese) in the wanted direction",
+                steps, 1, changes[way], changes["same"], sign=WANTED[way],
             )  # fmt: skip
 
 
-def _amount(change: Estimate) -> Estimate:
-    low, high = sorted((abs(change.low), abs(change.high)))
-    return Estimate(abs(change.estimate), low if change.excludes(0) else 0.0, high, change.n)
+def chosen_way(found: dict[str, np.ndarray]) -> str:
+    """'more' or 'less': which brief finetuning changed P(cheese) more in its wanted direction on discovery mazes."""
+    base = found["discovery.original"]
+    return max(WANTED, key=lambda way: WANTED[way] * (found[f"discovery.{way}_1"] - base).mean())
 
 
-def _change(setup: Setup, values: np.ndarray) -> Estimate:
-    return bootstrap_mean(values, bounds=(-1, 1), seed=setup.about.seed)
+def _brief_finding(
+    setup: Setup, name: str, words: str, steps: int, multiple: int, change: np.ndarray, same: np.ndarray, sign: int = 1
+) -> Finding:  # fmt: skip
+    """The change on held-out mazes [H], times the sign, beside that on the unchanged reward."""
+    estimate, control = (
+        bootstrap_mean(sign * values, bounds=(-1, 1), seed=setup.about.seed) for values in (change, same)
+    )
+    return finding(
+        name, f"finetuning for {steps:,} steps ({multiple} x the edit's compute), {words}", estimate, control,
+        "as much finetuning on the unchanged reward", "PPO, held-out mazes", setup.policy, setup.about,
+        "difference of probabilities", "all weights",
+    )  # fmt: skip
 
 
 def _tenth_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
@@ -249,21 +264,32 @@ def _weight_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Fin
             "the greater of both control finetunings", "norm of the change over norm of the weights; one network", policy,
             about, "ratio", str(layer),
         )  # fmt: skip
-    n = len(setup.discovery)
+
+
+def _graft_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """What each part carries, beside the same part of the control finetuning that carries most; the other is named."""
+    about, policy, n = setup.about, setup.policy, len(setup.held)
+    rewards = {"same": "the unchanged reward", "random": "a random reward"}
     for i, name in enumerate(found.get("graft.names", ())):
-        for kind, words in (
-            ("carried", "brought into the original by"),
-            ("lost", "lost without the new weights of"),
-        ):
-            row = found[f"graft.{kind}"][i]
-            control = found["graft.random"][i] if kind == "carried" else None
-            yield finding(
-                f"flipped.graft.{str(name).replace('.', '_')}.{kind}",
-                f"share of the change of P(reach the cheese) that is {words} {name}",
-                _stored(row, n), None if control is None else _stored(control, n),
-                "the same layers of the finetuning on a random reward" if control is not None
-                else "what the same layers carry by themselves stands beside", "grafting", policy, about, "share", str(name),
-            )  # fmt: skip
+        part, words = str(name).replace(".", "_"), "share of the change of P(reach the cheese) that is"
+        controls = {
+            reward: _stored(found[f"graft.control.{key}"][i], n)
+            for key, reward in rewards.items()
+            if f"graft.control.{key}" in found
+        }
+        order = sorted(controls, key=lambda reward: -controls[reward].estimate)
+        beside = "".join(f" ({reward}: {controls[reward].estimate:.1%})" for reward in order[1:])
+        yield finding(
+            f"flipped.graft.{part}.carried", f"{words} brought into the original by {name}",
+            _stored(found["graft.carried"][i], n), controls[order[0]] if order else None,
+            f"the same layers of the finetuning on {order[0]}{beside}" if order else "no control finetuning is packaged",
+            "grafting, held-out mazes", policy, about, "share", str(name),
+        )  # fmt: skip
+        yield finding(
+            f"flipped.graft.{part}.lost", f"{words} lost without the new weights of {name}",
+            _stored(found["graft.lost"][i], n), None, "what the same layers carry by themselves stands beside",
+            "grafting, held-out mazes", policy, about, "share", str(name),
+        )  # fmt: skip
 
 
 def _stored(row: np.ndarray, n: int) -> Estimate:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from goalscope.evidence.finding import Finding
 from goalscope.methods.probe import ProbeReport
 from goalscope.studies.internals_setup import Setup
+from goalscope.studies.internals_steering import CUTS, KEPT, verdict
 from goalscope.studies.maze_words import told
 
 Table = Mapping[str, Finding]
@@ -29,7 +30,7 @@ def headline(setup: Setup, table: Table) -> str:
         table[k] for k in ("steer.cheese.cheese_pull", "retarget.all", "probe.cheese_position.middle")
     )
     edits, moves = below(pull), beyond(moved)
-    verdict = {
+    answer = {
         (True, True): f"The goal of {policy} can be edited away and moved inside the network, at {site}.",
         (
             True,
@@ -43,7 +44,7 @@ def headline(setup: Setup, table: Table) -> str:
     }[edits, moves]
     kept = table["ablate.cheese.corner_pull_kept"]
     parts = [
-        verdict,
+        answer,
         f"Subtracting the cheese vector changes P(reach the cheese) by {told(pull)}.",
         f"Moving what the cheese adds to another square brings the mouse there in {told(moved)}, with the cheese itself put "
         f"there in {told(table['retarget.all.ceiling'])}.",
@@ -53,7 +54,8 @@ def headline(setup: Setup, table: Table) -> str:
             if beyond(probe)
             else "which says nothing: the untrained network gives as much."
         ),
-        f"Without the cheese vector {told(kept)} of the corner's pull is left.",
+        f"With the cheese vector subtracted {told(kept)} of the corner's pull is left"
+        + ("." if beyond(kept) else ", no more than random vectors leave."),
     ]
     return " ".join(parts)
 
@@ -86,9 +88,12 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
     middle, seen = table["probe.cheese_position.middle"], table["probe.cheese_position.observation"]
     readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
     written = {k: table[f"probe.write.{k}"] for k in ("read", "reach_target", "ceiling", "off_manifold")}
+    found = [i for i in table if i.startswith("channels.channel_")]
     same, other = table["channels.all.same_place"], table["channels.all.other_place"]
     answers = {
-        "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}. "
+        "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}: "
+        f"a paired difference of {told(table['probe.beyond_observation.middle'])}. Less what the same probe reads "
+        f"of labels permuted over mazes: {told(table['probe.selectivity.middle'])}. "
         + (
             "The network makes it more readable than chance wiring does."
             if beyond(middle)
@@ -100,28 +105,29 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         "channels": f"{readable.estimate:.0f} channels [{readable.low:.0f}, {readable.high:.0f}] at "
         f"{readable.site} follow one "
         f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). {told(carry)} of the channels at "
-        f"{carry.site} are confirmed to carry where the cheese is"
-        f". All channels from a maze with the cheese in the same place: {told(same)}; with it elsewhere: {told(other)}.",
+        f"{carry.site} are confirmed to carry where the cheese is ({carry.method}). "
+        f"All channels from a maze with the cheese in the same place change P(reach the cheese) by {told(same)}, with it "
+        f"elsewhere by {told(other)}, and P(reach that other square) by {told(table['channels.all.to_other_place'])}."
+        + (
+            f" The {len(found)} found on discovery mazes together, on held-out mazes with the cheese elsewhere: "
+            f"{told(table['channels.together.other_place'])}."
+            if found
+            else ""
+        ),
         "steer": f"Subtracted, the cheese vector changes P(cheese) by {told(table['steer.cheese.cheese_pull'])}; added, by "
         f"{told(table['steer.cheese.plus_1'])}. The vector of another maze with its cheese in the same place: "
         f"{told(table['steer.transfer.same_place'])}. Top-right vector added: "
         f"{told(table['steer.corner.plus_1'])}, subtracted: "
         f"{told(table['steer.corner.minus_1'])}.",
-        "cut": " ".join(
-            f"{n}%: cut {told(table[f'cut.cheese_{n}.cut'])}, kept {told(table[f'cut.cheese_{n}'])}."
-            for n in (50, 90, 99)
-        ),
+        "cut": f"At a loss of at most {1 - KEPT:.0%} of the top-right attainment, judged on held-out mazes by both "
+        "intervals: " + " ".join(_cut_words(table, n) for n in CUTS),
         "ablate": f"Cheese vector subtracted: {told(table['ablate.cheese.corner_pull_kept'])} of the corner's "
         f"pull. Top-right "
         f"vector subtracted: {told(table['ablate.corner.cheese_pull_kept'])} of the cheese's pull.",
         "retarget": f"On the largest mazes with the cheese in the top right: {told(table['retarget.all'])}; ceiling "
         f"{told(table['retarget.all.ceiling'])}, no edit {told(table['retarget.all.bare'])}. Top-left corner "
         f"{told(table['retarget.corner.top_left'])}, bottom-right {told(table['retarget.corner.bottom_right'])}.",
-        "budget": " ".join(
-            f"{f.question.split(' of all')[0].removeprefix('at most ')}: {told(f)}."
-            for i, f in table.items()
-            if i.startswith("budget.")
-        ),
+        "budget": " ".join(_budget_words(f) for i, f in table.items() if i.startswith("budget.")),
         "goals": _goal_words(table),
         "gate": f"Not answered: {gated}."
         if isinstance(gated, str)
@@ -135,13 +141,25 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
     return answers | _training_answers(setup, table)
 
 
+def _cut_words(table: Table, per_cent: int) -> str:
+    """Whether so much is cut and enough kept, and by how much."""
+    kept, cut = (table[f"cut.cheese_{per_cent}{suffix}"] for suffix in ("", ".cut"))
+    return f"{per_cent}%: {verdict(kept, cut, per_cent / 100)} (cut {told(cut)}, kept {told(kept)})."
+
+
+def _budget_words(f: Finding) -> str:
+    """The share that was allowed, the one that was used, and what came of it."""
+    most, used = f.question.split(" of all")[0], f.question.split("(used: ")[1].split("): ")[0]
+    return f"{most.capitalize()} (used: {used}): {told(f)}."
+
+
 def _training_answers(setup: Setup, table: Table) -> dict[str, str]:
     answers = {}
     parts = []
     if "finetune.matched.cheese_change" in table:
         parts.append(
-            f"With the edit's compute: a change of {told(table['finetune.matched.cheese_change'])}, the edit: "
-            f"{told(table['steer.best.cheese_change'])}."
+            f"With the edit's compute, in the wanted direction: a change of "
+            f"{told(table['finetune.matched.cheese_change'])}, the edit: {told(table['steer.best.cheese_change'])}."
         )
     if "finetune.tenth.reach" in table:
         parts.append(

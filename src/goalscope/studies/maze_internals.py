@@ -79,15 +79,15 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
     out = Path(options.out or f"runs/maze-internals-{policy.name}")
     with RunFolder.create(out, provenance) as run:
         parts = {
-            "reading": ("probes and readable channels", lambda: internals_reading.read(setup)),
+            "probes": ("probes and readable channels", lambda: internals_reading.read(setup)),
             "writing": ("the probes' square written", lambda: internals_writing.write(setup)),
-            "steering": (
+            "vectors": (
                 "the cheese vector and the top-right vector",
                 lambda: internals_steering.steer(setup),
             ),
-            "channels": ("channels that carry the goal", lambda: internals_channels.select_channels(setup)),
+            "carriers": ("channels that carry the goal", lambda: internals_channels.select_channels(setup)),
             "retarget": ("retargeting", lambda: internals_retarget.retarget(setup)),
-            "training": ("finetuning", lambda: _trained(setup, run, say)),
+            "finetuning": ("finetuning", lambda: _trained(setup, run, say)),
             "goals": ("one objective or two", lambda: internals_goals.goals(setup)),
         }
         found: dict[str, dict[str, Any]] = {}
@@ -124,20 +124,20 @@ def _conclude(
     compared = internals_goals.comparisons(setup, found["goals"])
     gated = internals_goals.gate(setup, found["goals"])
     findings = [
-        *internals_reading.findings(setup, found["reading"]),
+        *internals_reading.findings(setup, found["probes"]),
         *internals_writing.findings(setup, found["writing"]),
-        *internals_steering.findings(setup, found["steering"]),
-        *internals_channels.findings(setup, found["channels"]),
+        *internals_steering.findings(setup, found["vectors"]),
+        *internals_channels.findings(setup, found["carriers"]),
         *internals_targets.findings(setup, found["retarget"]),
-        *internals_training.findings(setup, found["training"]),
+        *internals_training.findings(setup, found["finetuning"]),
         *internals_goals.findings(setup, compared, gated),
     ]
     table = {f.id: f for f in findings}
     figures = [
-        *internals_figures.reading_figures(setup, table, found["reading"]),
+        *internals_figures.reading_figures(setup, table, found["probes"]),
         *internals_figures.steering_figures(setup, table),
         *internals_figures.retarget_figures(setup, table, found["retarget"]),
-        *internals_figures.training_figures(setup, table, found["training"]),
+        *internals_figures.training_figures(setup, table, found["finetuning"]),
         *internals_figures.goal_figures(table),
     ]
     sections = internals_words.sections(setup, table, gated)

@@ -58,6 +58,8 @@ class Episode:
         s = self.states
         board = show_sokoban(s.walls[t], s.goals[t], s.boxes[t], s.player[t], *self.plans[t])
         if t == len(self.actions):
+            if not t and self.solved:
+                return f"{board}\nthe level is already solved: every box is on a goal"
             end = f"solved in {t} moves" if self.solved else f"not solved within {t} moves"
             return f"{board}\n{end}: {self.lurd}"
         letter = self.lurd[t]

@@ -124,7 +124,7 @@ def finetune(
     folder = Path(out or f"runs/finetune-{policy.name}-{reward}-{seed}")
     config = PPO(steps=steps, precision=precision, learning_rate=LEARNING_RATE)
     module = policy.module
-    seconds = train(module, world, folder, config, seed)
+    seconds = train(module, world, folder, config, seed, start=policy.sha256)
     description = {
         **policy.config,
         "training": {

@@ -9,8 +9,6 @@ exactly where a killed run was.
 
 from __future__ import annotations
 
-import csv
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +23,13 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from goalscope.training.ppo import FIRST_TRAINING_SEED, advantages
+from goalscope.training.run_folder import read_state, rows_until, write_rows, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 VALUE_CLIP = 0.5
 """largest value error, in units of the value head, that counts in full (the Huber loss's bend)"""
+COUNTS = ("steps", "episodes", "given_up")
+"""columns of curve.csv that are whole numbers"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class _Window:
 
 
 class _Lesson:
-    """The running levels, their age, the student's memory of them, and the clock outside of the network."""
+    """The running levels, their age, the student's memory of them, and the network's clock."""
 
     def __init__(self, policy: Any, world: World, teacher: Teacher, config: Imitation, seed: int):
         self.policy, self.world, self.teacher, self.config = policy, world, teacher, config
@@ -112,7 +113,7 @@ class _Lesson:
         self.looks = np.zeros(config.levels, np.int64)
         self.state = self._fresh(np.arange(config.levels))
         self.device_type = device.type
-        self.outside_seconds = 0.0
+        self.network_seconds = 0.0
 
     def _fresh(self, slots: np.ndarray) -> Any:
         seeds = np.arange(self.next_seed, self.next_seed + len(slots))
@@ -122,10 +123,14 @@ class _Lesson:
         return self.teacher.begin(slots, seeds)
 
     @contextmanager
-    def _outside(self) -> Iterator[None]:
+    def network(self) -> Iterator[None]:
+        """Counts the time within: the policy's forward, the backward and the optimiser's step, and nothing else.
+
+        A GPU works on after a call returns; its work counts where the result is waited for.
+        """
         began = time.perf_counter()
         yield
-        self.outside_seconds += time.perf_counter() - began
+        self.network_seconds += time.perf_counter() - began
 
     def window(self, guided: float) -> _Window:
         """Plays `window` steps, the teacher acting with probability `guided`, and gives the loss of them."""
@@ -135,12 +140,11 @@ class _Lesson:
         result = _Window(torch.zeros(()), [])
         with torch.autocast(self.device_type, torch.bfloat16, enabled=c.precision == "bfloat16"):
             for _ in range(c.window):
-                with self._outside():
-                    good, hopeless = self._good()
-                    observation = self.world.observe(self.state)
+                good, hopeless = self._good()
                 carry = _renewed(self.policy, carry, hopeless)
-                x = self.policy.encode(observation)
-                logits, value, *rest = self.policy(x, carry) if self.recurrent else self.policy(x)
+                x = self.policy.encode(self.world.observe(self.state))
+                with self.network():
+                    logits, value, *rest = self.policy(x, carry) if self.recurrent else self.policy(x)
                 carry = rest[0] if rest else None
                 log_prob = logits.float().log_softmax(1)
                 wanted = torch.from_numpy(good).to(log_prob.device)
@@ -151,8 +155,7 @@ class _Lesson:
                 result.taught += len(mass)
                 result.probability += float(mass.detach().exp().sum())
                 action = self._act(log_prob.detach().cpu(), torch.from_numpy(good), guided)
-                with self._outside():
-                    reward, over = self._step(action.numpy(), result)
+                reward, over = self._step(action.numpy(), result)
                 carry = _renewed(self.policy, carry, over)
                 rewards.append(reward * c.reward_scale)
                 ends.append(over)
@@ -253,7 +256,7 @@ def imitate(
         Seconds trained in all, over all resumptions.
 
     Raises:
-        ValueError: the folder holds a run with other hyperparameters or another seed.
+        ValueError: the folder holds a run with other hyperparameters, another seed or another network.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -264,7 +267,7 @@ def imitate(
     steps, before = 0, 0.0
     if (folder / "state.pt").exists():
         steps, before = _restore(folder / "state.pt", lesson, optimizer, average, seed)
-    rows = _rows_until(folder / "curve.csv", steps)
+    rows = rows_until(folder / "curve.csv", steps, COUNTS)
     began = saved = time.monotonic()
     with Progress(disable=not progress, console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=config.steps, completed=steps)
@@ -272,9 +275,9 @@ def imitate(
             row = _update(lesson, optimizer, average, steps)
             steps += config.levels * config.window
             seconds = before + time.monotonic() - began
-            rows.append({"steps": steps, "seconds": round(seconds, 1), **row})
+            rows.append({"steps": steps, "seconds": round(seconds, 3), **row})
             if steps >= config.steps or time.monotonic() - saved > checkpoint_seconds:
-                _write_rows(folder / "curve.csv", rows)
+                write_rows(folder / "curve.csv", rows)
                 _save(folder / "state.pt", lesson, optimizer, average, seed, steps, seconds)
                 saved = time.monotonic()
             solved = [r["solved"] for r in rows[-20:] if r["episodes"]]
@@ -293,12 +296,14 @@ def _update(
     done = steps / (config.decay or config.steps)
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * (1 - 0.95 * done)
-    began, lesson.outside_seconds = time.perf_counter(), 0.0
+    began, lesson.network_seconds = time.perf_counter(), 0.0
     window = lesson.window(max(0.0, 1 - done / config.guided) if config.guided else 0.0)
     optimizer.zero_grad(set_to_none=True)
-    window.loss.backward()
+    with lesson.network():
+        window.loss.backward()
     nn.utils.clip_grad_norm_(policy.parameters(), config.max_gradient)
-    optimizer.step()
+    with lesson.network():
+        optimizer.step()
     # The mean remembers a tenth of the run so far at most, so that it soon forgets the weights it began with.
     batches = 1 + steps / (config.levels * config.window)
     memory = min(config.average, 1 - 10 / (10 + batches))
@@ -309,7 +314,7 @@ def _update(
     return {
         "episodes": len(finished), "solved": float(means[0]), "length": float(means[1]),
         "given_up": window.hopeless, "loss": float(window.loss.detach()), "good": window.probability,
-        "outside": lesson.outside_seconds / (time.perf_counter() - began),
+        "outside": 1 - lesson.network_seconds / (time.perf_counter() - began),
     }  # fmt: skip
 
 
@@ -325,9 +330,7 @@ def _save(
         "next_seed": lesson.next_seed, "config": asdict(lesson.config), "seed": seed, "steps": steps,
         "seconds": seconds,
     }  # fmt: skip
-    part = path.with_suffix(".part")
-    torch.save(record, part)
-    os.replace(part, path)
+    write_state(path, record)
 
 
 def _tensors(state: Any) -> dict[str, Tensor]:
@@ -337,13 +340,7 @@ def _tensors(state: Any) -> dict[str, Tensor]:
 def _restore(
     path: Path, lesson: _Lesson, optimizer: torch.optim.Optimizer, average: dict[str, Tensor], seed: int
 ) -> tuple[int, float]:
-    record = torch.load(path, weights_only=True)
-    config = asdict(lesson.config)
-    if record["config"] != config or record["seed"] != seed:
-        changed = [k for k, v in config.items() if record["config"].get(k) != v] or ["seed"]
-        raise ValueError(
-            f"{path.parent} holds a run with other settings ({', '.join(changed)}): name another folder, or delete it"
-        )
+    record = read_state(path, lesson.policy, asdict(lesson.config), seed)
     lesson.policy.load_state_dict(record["policy"])
     optimizer.load_state_dict(record["optimizer"])
     average.update(record["average"])
@@ -353,23 +350,3 @@ def _restore(
     lesson.age, lesson.looks = record["age"].numpy(), record["looks"].numpy()
     lesson.teacher.recall(lesson.state, {k: v.numpy() for k, v in record["teacher"].items()})
     return record["steps"], record["seconds"]
-
-
-def _rows_until(path: Path, steps: int) -> list[dict[str, float]]:
-    if not path.exists():
-        return []
-    with path.open() as file:
-        counts = ("steps", "episodes", "given_up")
-        rows = [
-            {k: int(v) if k in counts else float(v) for k, v in row.items()} for row in csv.DictReader(file)
-        ]
-    return [row for row in rows if row["steps"] <= steps]
-
-
-def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, path)

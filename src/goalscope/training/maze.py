@@ -14,7 +14,7 @@ from goalscope.policies.checkpoint import save
 from goalscope.policies.compact import Compact
 from goalscope.rollout import fields, play
 from goalscope.stats import bootstrap_mean
-from goalscope.training.ppo import PPO, train
+from goalscope.training.ppo import PPO, placed, train
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze_paths import maze_size
 
@@ -43,7 +43,7 @@ def train_maze(
         The folder of the finished policy, `out`/policy; log-spaced snapshots are in `out`/snapshots.
 
     Raises:
-        ValueError: an option out of range, or `out` holds a run with other settings.
+        ValueError: an option out of range, a device that is not there, or `out` holds a run with other settings.
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
@@ -53,7 +53,8 @@ def train_maze(
     folder = Path(out or f"runs/train-maze-{where}-{size}-{seed}")
     world = Maze(size, cheese_region)
     torch.manual_seed(seed)
-    policy = Compact(size, CHANNELS, BLOCKS).to(device)
+    policy = Compact(size, CHANNELS, BLOCKS)
+    placed(policy, device)
     config = PPO(steps=steps, precision=precision)
     marks = [steps // 2**k for k in range(SNAPSHOTS - 1, -1, -1)]
     seconds = train(policy, world, folder, config, seed, snapshots=marks)

@@ -7,8 +7,6 @@ A policy whose module has `initial_carry(n)` is recurrent: its forward takes (ob
 
 from __future__ import annotations
 
-import csv
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -21,10 +19,13 @@ from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from goalscope.training.run_folder import read_state, rows_until, write_rows, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 # Training levels have seeds from here on: a study's levels, with smaller seeds, are unseen.
 FIRST_TRAINING_SEED = 1_000_000_000
+COUNTS = ("steps", "episodes")
+"""columns of curve.csv that are whole numbers"""
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def _update(
 
 def train(
     policy: Any, world: World, folder: Path, config: PPO, seed: int, snapshots: Sequence[int] = (),
-    checkpoint_seconds: float = 60.0, progress: bool = True,
+    checkpoint_seconds: float = 60.0, progress: bool = True, start: str | None = None,
 ) -> float:  # fmt: skip
     """Trains `policy` in place, going on from `folder` where an earlier run with the same arguments stopped.
 
@@ -257,12 +258,13 @@ def train(
         snapshots: step counts at whose first batch end the weights are written to snapshots/step-N.safetensors.
         checkpoint_seconds: least time between two writes of state.pt.
         progress: whether to draw a progress bar on standard error.
+        start: sha256 of the weights that `policy` begins with, kept with the run; None where a seed decides them.
 
     Returns:
         Seconds trained in all, over all resumptions.
 
     Raises:
-        ValueError: the folder holds a run with other hyperparameters or another seed.
+        ValueError: the folder holds a run with other hyperparameters, another seed, network or start.
     """
     folder = Path(folder)
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
@@ -274,9 +276,9 @@ def train(
     steps, before = 0, 0.0
     if (folder / "state.pt").exists():
         steps, before = _restore(
-            folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed
+            folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed, start
         )
-    rows = _rows_until(folder / "curve.csv", steps)
+    rows = rows_until(folder / "curve.csv", steps, COUNTS)
     began, saved = time.monotonic(), time.monotonic()
     with Progress(disable=not progress, console=_stderr()) as bar:
         task = bar.add_task("training", total=config.steps, completed=steps)
@@ -304,7 +306,7 @@ def train(
                         folder / "snapshots" / f"step-{mark}.safetensors",
                     )
             if steps >= config.steps or time.monotonic() - saved > checkpoint_seconds:
-                _write_rows(folder / "curve.csv", rows)
+                write_rows(folder / "curve.csv", rows)
                 _save(
                     folder / "state.pt",
                     policy,
@@ -314,6 +316,7 @@ def train(
                     experience,
                     config,
                     seed,
+                    start,
                     steps,
                     seconds,
                 )
@@ -325,6 +328,15 @@ def train(
     return before + time.monotonic() - began
 
 
+def placed(policy: nn.Module, device: str) -> nn.Module:
+    """A policy that is to be trained, on its device; raises ValueError where that is not there."""
+    try:
+        return policy.to(device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r} cannot be used ({first_line}); 'cpu' always can") from error
+
+
 def _stderr() -> Any:
     from rich.console import Console
 
@@ -333,7 +345,8 @@ def _stderr() -> Any:
 
 def _save(
     path: Path, policy: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator,
-    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int, steps: int, seconds: float,
+    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int, start: str | None, steps: int,
+    seconds: float,
 ) -> None:  # fmt: skip
     # PCG64 draws 64 bits and keeps the half that a 32-bit draw leaves over: both belong to its state.
     bits = rng.bit_generator.state
@@ -343,23 +356,17 @@ def _save(
         "policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "generator": generator.get_state(),
         "rng": {k: str(v) for k, v in bits.items()}, "state": state, "age": torch.from_numpy(experience.age),
         "returned": torch.from_numpy(experience.returned), "next_seed": experience.next_seed,
-        "carry": experience.carry, "config": asdict(config), "seed": seed, "steps": steps, "seconds": seconds,
+        "carry": experience.carry, "config": asdict(config), "seed": seed, "start": start, "steps": steps,
+        "seconds": seconds,
     }  # fmt: skip
-    part = path.with_suffix(".part")
-    torch.save(record, part)
-    os.replace(part, path)
+    write_state(path, record)
 
 
 def _restore(
     path: Path, policy: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator,
-    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int,
+    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int, start: str | None,
 ) -> tuple[int, float]:  # fmt: skip
-    record = torch.load(path, weights_only=True)
-    if record["config"] != asdict(config) or record["seed"] != seed:
-        changed = [k for k, v in asdict(config).items() if record["config"].get(k) != v] or ["seed"]
-        raise ValueError(
-            f"{path.parent} holds a run with other settings ({', '.join(changed)}): name another folder, or delete it"
-        )
+    record = read_state(path, policy, asdict(config), seed, start)
     policy.load_state_dict(record["policy"])
     optimizer.load_state_dict(record["optimizer"])
     generator.set_state(record["generator"])
@@ -372,23 +379,3 @@ def _restore(
     experience.age, experience.returned = record["age"].numpy(), record["returned"].numpy()
     experience.next_seed, experience.carry = record["next_seed"], record["carry"]
     return record["steps"], record["seconds"]
-
-
-def _rows_until(path: Path, steps: int) -> list[dict[str, float]]:
-    if not path.exists():
-        return []
-    with path.open() as file:
-        counts = ("steps", "episodes")
-        rows = [
-            {k: int(v) if k in counts else float(v) for k, v in row.items()} for row in csv.DictReader(file)
-        ]
-    return [row for row in rows if row["steps"] <= steps]
-
-
-def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, path)

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from goalscope.policies.checkpoint import load, save
+from goalscope.policies.checkpoint import load, packaged, save
 from goalscope.policies.drc import DRC, think
 from goalscope.policies.resnet import ResNet, as_large_as, parameters
 from goalscope.stats import binomial_interval
 from goalscope.training.imitation import Imitation, Teacher, imitate
-from goalscope.training.ppo import PPO, train
+from goalscope.training.ppo import PPO, placed, train
 from goalscope.training.sokoban_teachers import Plans, Tables, read_library
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState
@@ -90,14 +90,15 @@ def train_sokoban(
         The folder of the finished policy, `out`/policy.
 
     Raises:
-        ValueError: an option out of range, no Boxoban levels, or `out` holds a run with other settings.
+        ValueError: an option out of range, a device that is not there, no Boxoban levels, or `out` holds a run with
+            other settings or of another network.
     """
     chosen = _recipe(recipe, network, steps, precision)
     folder = Path(out or f"runs/train-{recipe}-{network}-{seed}")
     world = Sokoban(chosen.size, chosen.size, chosen.boxes)
     torch.manual_seed(seed)
     policy, architecture = _network(network, chosen)
-    policy.to(device)
+    placed(policy, device)
     seconds = imitate(policy, world, _teacher(chosen, world, folder, data), folder, chosen.imitation, seed)
     description = {
         "architecture": architecture,
@@ -128,24 +129,30 @@ def improve_sokoban(
         policy: name or path, with `world` in its config.
         config: hyperparameters.
         seed: of levels and actions.
-        out: folder of the run.
+        out: folder of the run; None is runs/improve-NAME-`seed`, where a policy that is given by path has a part of its
+            sha256 behind its name: every finished run's policy lies in a folder called policy.
         device: where to train.
 
     Returns:
         The folder of the finished policy, `out`/policy.
 
     Raises:
-        ValueError: a policy of another world, or `out` holds a run with other settings.
+        ValueError: a policy of another world, no steps, or `out` holds a run with other settings or one that began with
+            other weights.
     """
+    if config.steps < 1:
+        raise ValueError(f"--steps must be at least 1, got {config.steps}")
     loaded = load(policy, device)
     described = loaded.config.get("world", {})
     if described.get("name") != "sokoban":
         raise ValueError(
             f"{policy} is not a Sokoban policy: its world is {described.get('name', 'not said')}"
         )
-    folder = Path(out or f"runs/improve-{loaded.name}-{seed}")
+    named = policy in {found.name for found in packaged()}
+    name = loaded.name if named else f"{loaded.name}-{loaded.sha256[:8]}"
+    folder = Path(out or f"runs/improve-{name}-{seed}")
     world = Sokoban(described["size"], described["size"], described["boxes"])
-    seconds = train(loaded.module, world, folder, config, seed)
+    seconds = train(loaded.module, world, folder, config, seed, start=loaded.sha256)
     description = {
         "architecture": loaded.config["architecture"], "world": described,
         "training": {**asdict(config), "method": "ppo", "from": loaded.sha256, "seed": seed, "seconds": round(seconds)},
@@ -293,7 +300,8 @@ def _card(
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     curve = _curve(rows)
-    outside = np.mean([float(row["outside"]) for row in rows])
+    spent = np.diff([float(row["seconds"]) for row in rows], prepend=0.0)
+    outside = np.average([float(row["outside"]) for row in rows], weights=spent)
     kind = (
         f"DRC({recipe.layers}, {recipe.ticks}), {recipe.channels} channels"
         if isinstance(policy, DRC)
@@ -309,6 +317,12 @@ def _card(
         if recipe.boxoban
         else "all move-optimal actions of every state, from exact tables"
     )
+    limits = "Other sizes and numbers of boxes are out of distribution."
+    if isinstance(policy, DRC):
+        limits = (
+            f"Levels begin with 0 to {recipe.imitation.thinking} looks in\n"
+            "  training; more looks are out of distribution, and so are other sizes and numbers of boxes."
+        )
     return f"""# Sokoban, {recipe.size} x {recipe.size}, {recipe.boxes} boxes
 
 {kind}: solves {sampled.estimate:.1%} of {where}.
@@ -321,8 +335,7 @@ def _card(
   ({platform.machine()}), {outside:.1%} of it outside the network.
 - **Solved**: {sampled.estimate:.1%} [{sampled.low:.1%}, {sampled.high:.1%}] of {n:,} {where} with sampled actions in
   {world.time_limit} steps; {greedy.estimate:.1%} [{greedy.low:.1%}, {greedy.high:.1%}] with the most probable ones.
-- **Limits**: it learned to do what a solver does, not by reward. Levels begin with 0 to {recipe.imitation.thinking} looks in
-  training; more looks are out of distribution, and so are other sizes and numbers of boxes.
+- **Limits**: it learned to do what a solver does, not by reward. {limits}
 
 ## Looks before the first step
 

@@ -2,7 +2,8 @@
 
 A board is a run of lines of '#' wall, ' ', '-' or '_' floor, '@' player, '+' player on a goal, '$' box, '*' box on a
 goal, '.' goal; rows may be run-length encoded ('3#-$2.' is '###-$..') and joined by '|'. Whatever stands between
-boards is names: '; 12' (Boxoban), 'Title: ...', 'Author: ...', or any other line. Floor outside the walls becomes wall.
+boards is names: '; 12' (Boxoban), 'Title: ...', 'Author: ...', or any other line. A board ends at a blank line or a note; a
+line of it that is neither is a row, whatever else stands in it (`_is_note`). Floor outside the walls becomes wall.
 Levels of different size are stacked by putting walls around the smaller ones (`stack`).
 """
 
@@ -22,8 +23,13 @@ from goalscope.worlds.sokoban import SokobanState
 
 _KNOWN = "#@+$*.-_ "
 _FLOOR = "-_ "
+_THINGS_AND_WALLS = "#@+$*."
 _RUNS = "0123456789|"
 _KIND = "'#' wall, ' ' '-' '_' floor, '@' player, '+' player on a goal, '$' box, '*' box on a goal, '.' goal"
+_KEYED = re.compile(r"([A-Za-z][A-Za-z ]{0,30}):(.*)")
+"""a note of a level, key and value"""
+_WORD = re.compile(r"[^\W\d_]{3}")
+"""in a line of prose; no more than two letters in a row are taken for typing errors in a board"""
 _BEYOND = "~"
 """stands for what lies after the end of a row"""
 _LARGEST_RUN = 1000
@@ -204,7 +210,7 @@ def _note(line: str, words: str, last_key: str) -> tuple[str, str]:
     """Key and value of a line between boards."""
     if line.startswith(";"):
         return "title", words
-    named = re.match(r"([A-Za-z][A-Za-z ]{0,30}):(.*)", line)
+    named = _KEYED.match(line)
     if named:
         return named[1].strip().lower(), named[2].strip()
     if last_key == "solution" and re.fullmatch("[lurdLURD0-9]+", line):
@@ -217,7 +223,19 @@ def _is_row(line: str, inside: bool) -> bool:
     bare = line.strip(_FLOOR + _RUNS)
     if not bare:
         return False
-    return bare[0] == "#" or (inside and bare[0] in _KNOWN) or not set(bare) - set(_KNOWN + _RUNS)
+    if bare[0] == "#" or not set(bare) - set(_KNOWN + _RUNS):
+        return True
+    return inside and (bare[0] in _KNOWN or not _is_note(line.strip()))
+
+
+def _is_note(line: str) -> bool:
+    """Whether a line right below a board's row is about it: '; ...', 'key: value', words, or nothing of a board.
+
+    All else is a row: were it not, one unknown character at its beginning would cut the level in two.
+    """
+    if line.startswith(";") or _KEYED.match(line) or _WORD.search(line):
+        return True
+    return not set(line) & set(_THINGS_AND_WALLS)
 
 
 def _read_row(draft: _Draft, line: str, number: int) -> None:
