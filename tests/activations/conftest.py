@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
+from goalscope.policies.drc import RecurrentOutput
 from goalscope.policies.impala import Impala
+from goalscope.worlds.sokoban import Sokoban
 
 
 class ConvLSTM(nn.Module):
@@ -124,6 +126,27 @@ class TorchEncoder(nn.Module):
         return self.head(self.encoder(self.embed(x)))
 
 
+class SecondStep(nn.Module):
+    """A recurrent policy at the second step of levels, whose memory is a part of the module."""
+
+    def __init__(self, policy: nn.Module, x: Tensor):
+        super().__init__()
+        self.policy = policy
+        with torch.no_grad():
+            self.carry = policy(x, policy.initial_carry(len(x))).carry  # type: ignore[operator]
+
+    def forward(self, x: Tensor) -> RecurrentOutput:
+        return self.policy(x, self.carry)
+
+
+def drc_step() -> tuple[SecondStep, Tensor]:
+    """The packaged recurrent policy."""
+    world = Sokoban(8, 8, 2)
+    policy: Any = load("sokoban-small").module
+    x = policy.encode(world.observe(world.generate(range(3))))
+    return SecondStep(policy, x), x
+
+
 def _settled(network: ResNet) -> ResNet:
     """Batch statistics that are not the initial ones."""
     network(torch.randn(16, 3, 8, 8))
@@ -138,6 +161,7 @@ MAKERS: dict[str, Any] = {
     ),
     "compact": lambda: (Compact(), torch.rand(3, 3, 13, 13)),
     "packaged": lambda: (load("mouse-topright").module, torch.rand(3, 3, 13, 13)),
+    "packaged drc": drc_step,
     "convlstm": lambda: (ConvLSTM(), torch.randn(3, 3, 6, 6)),
     "transformer": lambda: (Transformer(), torch.randn(3, 6, 3)),
     "torch transformer": lambda: (TorchEncoder(), torch.randn(3, 6, 3)),

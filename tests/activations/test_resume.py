@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from goalscope.activations import editing, sites
 from goalscope.activations.resume import equal, resume
+from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
 
@@ -133,6 +134,14 @@ class Reader(nn.Module):
         return Reading(x.mean(1), x.amax((1, 2), keepdim=False)[:, None])
 
 
+def _drc() -> tuple[nn.Module, tuple]:
+    """The packaged recurrent policy and its arguments at the second step of a level."""
+    policy: Any = load("sokoban-small").module
+    x = torch.rand(3, 4, 6, 7)
+    with torch.no_grad():
+        return policy, (x, policy(x, policy.initial_carry(3)).carry)
+
+
 def _modules() -> dict[str, tuple[nn.Module, tuple]]:
     torch.manual_seed(0)
     pixels = torch.rand(2, 3, 64, 64)
@@ -146,6 +155,7 @@ def _modules() -> dict[str, tuple[nn.Module, tuple]]:
             (pixels.to(memory_format=torch.channels_last),),
         ),
         "resnet": (resnet.eval(), (torch.rand(3, 3, 12, 12),)),
+        "packaged drc": _drc(),
         "convlstm": (ConvLSTM().eval(), (torch.rand(3, 3, 5, 5),)),
         "transformer": (Transformer().eval(), (torch.rand(3, 6, 5), torch.rand(3, 6, 1), 0.5)),
         "record": (WithRecord().eval(), (torch.rand(3, 2, 4),)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -63,6 +64,8 @@ def test_rows_are_the_captured_ones(compact: tuple[nn.Module, Tensor], batches: 
     table = pq.read_table(tmp_path / "a" / "index.parquet").to_pydict()
     assert table["first_row"] == [0, 60, 120, 180] and sum(table["rows"]) == 235
     assert table["first_batch"] == [0, 3, 6, 9] and table["batches"] == [3, 3, 3, 3]
+    hashes = [hashlib.sha256(batches[k].numpy().tobytes()).hexdigest() for k in table["first_batch"]]
+    assert table["inputs"] == hashes
 
 
 @pytest.mark.parametrize("how", [iter, lambda batches: lambda: (x for x in batches), tuple])
@@ -87,13 +90,13 @@ def test_only_what_is_missing_is_computed(
     whole = files(tmp_path)
     counted = Counted(batches)
     assert stream(module, counted, SITES, tmp_path, shard_bytes=SHARD) == kept
-    assert len(forwards) == 12 and counted.asked == 1
+    assert len(forwards) == 12 and counted.asked == 1 + 3  # the first batch of each shard
     for torn in (b"", whole["shard-000002.safetensors"][:-9], b"garbage" * 40):
         forwards.clear()
         (tmp_path / "shard-000002.safetensors").write_bytes(torn)
         counted = Counted(batches)
         stream(module, counted, SITES, tmp_path, shard_bytes=SHARD)
-        assert len(forwards) == 6 and counted.asked == 7 and files(tmp_path) == whole
+        assert len(forwards) == 6 and counted.asked == 1 + 1 + 6 and files(tmp_path) == whole
     (tmp_path / "index.parquet").unlink()
     stream(module, batches, SITES, tmp_path, shard_bytes=SHARD)
     assert len(forwards) == 6 and files(tmp_path) == whole
@@ -133,7 +136,7 @@ def test_after_a_kill_the_same_call_goes_on(
         stored(tmp_path / "a")
     counted = Counted(batches)
     stream(module, counted, SITES, tmp_path / "a", shard_bytes=SHARD)
-    assert counted.asked == 1 + 6
+    assert counted.asked == 1 + 1 + 6
     stream(module, batches, SITES, tmp_path / "b", shard_bytes=SHARD)
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
@@ -196,6 +199,44 @@ def test_a_folder_of_something_else(compact: tuple[nn.Module, Tensor], batches: 
     (tmp_path / "b" / "index.parquet").write_bytes(b"PAR1nothing")
     with pytest.raises(ValueError, match="is no index of streamed activations"):
         stored(tmp_path / "b")
+
+
+def test_other_inputs_after_the_first_batch(
+    compact: tuple[nn.Module, Tensor], batches: list[Tensor], tmp_path: Path
+):
+    module, _ = compact
+    stream(module, batches, SITES, tmp_path, shard_bytes=SHARD)
+    whole = files(tmp_path)
+    other = [x.clone() for x in batches]
+    other[6][0, 0, 0, 0] += 1e-3
+    words = r"something else \(another batch 6\); choose another folder"
+    with pytest.raises(ValueError, match=words):
+        stream(module, other, SITES, tmp_path, shard_bytes=SHARD)
+    assert files(tmp_path) == whole
+    (tmp_path / "shard-000003.safetensors").unlink()
+    for given in (other, iter(other)):
+        with pytest.raises(ValueError, match=words):
+            stream(module, given, SITES, tmp_path, shard_bytes=SHARD)
+    stream(module, iter(batches), SITES, tmp_path, shard_bytes=SHARD)
+    assert files(tmp_path) == whole
+    # What is not looked at, as documented: batches within a shard, an iterable whose shards are all there.
+    within = [x.clone() for x in batches]
+    within[7][0, 0, 0, 0] += 1e-3
+    stream(module, within, SITES, tmp_path, shard_bytes=SHARD)
+    stream(module, iter(other), SITES, tmp_path, shard_bytes=SHARD)
+
+
+def test_shards_without_the_hash_of_their_inputs_are_made_again(
+    compact: tuple[nn.Module, Tensor], batches: list[Tensor], tmp_path: Path
+):
+    module, _ = compact
+    stream(module, batches, SITES, tmp_path, shard_bytes=SHARD)
+    whole = files(tmp_path)
+    shard = tmp_path / "shard-000001.safetensors"
+    shard.write_bytes(shard.read_bytes().replace(rb"\"inputs\"", rb"\"output\""))
+    assert files(tmp_path) != whole
+    stream(module, batches, SITES, tmp_path, shard_bytes=SHARD)
+    assert files(tmp_path) == whole
 
 
 def test_a_full_disk_keeps_whole_shards_and_no_part(

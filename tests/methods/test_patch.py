@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from goalscope.activations import capture, editing, replace
 from goalscope.activations.fold import Sweep, close, fold_of
 from goalscope.methods.patch import ablation_effects, patch_effects
+from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
 
@@ -362,5 +364,36 @@ def test_nan_in_the_metric_names_site_part_and_sample(linear, pair):
         value[3] = torch.where((out[3, 0] - base[3]).abs() > 1e-9, torch.nan, value[3])
         return value
 
-    with pytest.raises(ValueError, match="NaN at site '1', channels 0, sample 3"):
+    with pytest.raises(ValueError, match="nan at site '1', channels 0, sample 3"):
         patch_effects(linear, clean, corrupt, ["1"], broken)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float64, 1e-14)])
+def test_mean_ablation_keeps_the_type_of_the_site(dtype: torch.dtype, tolerance: float):
+    torch.manual_seed(0)
+    last = nn.Conv2d(4, 2, 1)
+    module, x = nn.Sequential(nn.Conv2d(3, 4, 1), last).to(dtype), torch.randn(5, 3, 1, 1).to(dtype)
+    result = ablation_effects(module, x, ["0"], lambda out: out[:, 0, 0, 0], how="mean")
+    value = capture(module, x, ["0"])["0"][:, :, 0, 0].double()
+    exact = ((value.mean(0) - value) * last.weight[0, :, 0, 0].detach().double()).T.numpy()
+    assert np.allclose(result.effect["0"], exact, rtol=0, atol=tolerance) and np.abs(exact).max() > 0.1
+
+
+def test_the_packaged_recurrent_policy_is_swept_without_full_forwards():
+    policy: Any = load("sokoban-small").module
+    clean, corrupt = (
+        torch.rand(3, 4, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (3, 4)
+    )
+    with torch.no_grad():
+        carry = policy(clean, policy.initial_carry(3)).carry
+    site, given = "core.cells.1@1", ((clean, carry), (corrupt, carry))
+    result = patch_effects(policy, *given, [site], lambda out: out.logits[:, 0])
+    assert result.exact_forwards == ()
+    other = capture(policy, given[1], [site])[site]
+    with torch.no_grad():
+        bare = policy(*given[0]).logits[:, 0]
+        for channel in (0, 7):
+            with editing(policy, {site: replace(other, channels=[channel])}):
+                exact = (policy(*given[0]).logits[:, 0] - bare).numpy()
+            assert np.allclose(result.effect[site][channel], exact, rtol=1e-4, atol=1e-5)
+            assert np.abs(exact).max() > 1e-3

@@ -136,9 +136,13 @@ def test_a_site_beside_the_metric_has_no_effect():
             return self.used(x), self.unused(x)
 
     module = network(nn.Linear(6, 6), Beside())
-    found = attribution(module, *pair(4, 6), ["1.unused", "1.used"], lambda out: out[0][:, 0])
-    assert (found.effect["1.unused"] == 0).all() and (found.whole["1.unused"] == 0).all()
-    assert (found.effect["1.used"][1] == 0).all() and (found.effect["1.used"][0] != 0).all()
+    for steps, trained in ((0, True), (2, True), (2, False)):  # frozen weights have no gradient to stand in
+        module.requires_grad_(trained)
+        found = attribution(
+            module, *pair(4, 6), ["1.unused", "1.used"], lambda out: out[0][:, 0], steps=steps
+        )
+        assert (found.effect["1.unused"] == 0).all() and (found.whole["1.unused"] == 0).all()
+        assert (found.effect["1.used"][1] == 0).all() and (found.effect["1.used"][0] != 0).all()
 
 
 def test_operations_in_place_after_the_site_do_not_matter():
@@ -159,5 +163,12 @@ def test_bad_input():
         attribution(module, clean, corrupt, ["0"], first, steps=-1)
     with pytest.raises(ValueError, match="one number a sample"):
         attribution(module, clean, corrupt, ["0"], lambda out: out)
-    with pytest.raises(ValueError, match=r"NaN at the run without a patch, sample 0"):
+    with pytest.raises(ValueError, match=r"nan at the run without a patch, sample 0"):
         attribution(module, clean, corrupt, ["0"], lambda out: out[:, 0] * float("nan"))
+    for metric in (lambda out: out.argmax(1).double(), lambda out: out[:, 0].detach()):
+        with pytest.raises(ValueError, match=r"no gradient at '0'.*use patch_effects"):
+            attribution(module, clean, corrupt, ["0"], metric)
+    broken = clean.clone()
+    broken[4, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"site '0': sample 4 has"):
+        attribution(module, broken, corrupt, ["0"], lambda out: out[:, 0].nan_to_num())

@@ -245,6 +245,8 @@ SPLIT = np.arange(60) < 40
     [
         (dict(x=X[:50]), r"x must be \[M, D\] with M = 60"),
         (dict(x=X[:, :, None, None]), "map_rows"),
+        (dict(x=X[:, :0]), r"x is \(60, 0\): there is nothing to read"),
+        (dict(untrained=X[:, :0]), r"untrained is \(60, 0\): there is nothing"),
         (dict(x=torch.where(torch.eye(60, 4) == 1, torch.nan, X)), r"x\[0, 0\] is nan"),
         (dict(observation=X[:3]), "observation must be"),
         (dict(untrained=torch.where(torch.eye(60, 4) == 1, torch.inf, X)), r"untrained\[0, 0\] is inf"),

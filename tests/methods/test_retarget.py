@@ -237,6 +237,31 @@ def test_bad_cases():
         search(module, "encode", good, channels=[6])
 
 
+def test_edits_that_cannot_be_made():
+    with pytest.raises(ValueError, match=r"kind must be one of .*got 'bogus'"):
+        TargetEdit("bogus", (GOAL,), (1.0,))
+    with pytest.raises(ValueError, match="2 channels, but 1 values"):
+        TargetEdit("add", (1, 2), (1.0,))
+    given = cases(5, 2)
+    for channel in (60, CHANNELS, -1):
+        edit = TargetEdit("replace", (GOAL, channel), (1.0, 1.0))
+        with pytest.raises(
+            ValueError, match=rf"channel {channel} is not in 0\.\.5: the site has shape \[\d+, 6, 7, 7\]"
+        ):
+            confirm(edit, Planner(), "encode", given)
+    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+        search(Planner(), "encode", given, batch=0)
+
+
+def test_dropout_in_training_mode_is_said():
+    module = nn.Sequential(nn.Identity(), nn.Dropout(0.5))
+    x = torch.rand(6, 3, 1, 1)
+    given = Cases(x, torch.ones(6, 1, 1, dtype=torch.bool), lambda out: out.sum((1, 2, 3)), np.arange(6))
+    with pytest.warns(UserWarning, match="training mode and runs so") as said:
+        search(module, "0", given, values=[1.0])
+    assert len(said) == 1 and said[0].filename == __file__
+
+
 SMALL = 5
 
 
@@ -315,3 +340,5 @@ def test_smallest_budget_by_estimate_and_by_interval():
 def test_bad_budgets():
     with pytest.raises(ValueError, match="ascending"):
         frontier(Planner(), "encode", torch.zeros(2, 2, 7, 7), lambda o: o, budgets=(0.1, 0.01))
+    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+        frontier(Planner(), "encode", torch.zeros(2, 2, 7, 7), lambda o: o, batch=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -140,8 +142,33 @@ def test_levels_that_all_agree_are_no_more_certain_than_coins():
     effects = np.ones((1, 12))
     result = select(effects, np.arange(12) < 6)
     assert result.p[0] == pytest.approx(2 * 2**-6)
-    zeros = select(np.zeros((4, 12)), np.arange(12) < 6)
+    with pytest.warns(RuntimeWarning, match="6 discovery levels"):
+        zeros = select(np.zeros((4, 12)), np.arange(12) < 6)
     assert (zeros.p == 1).all() and not len(zeros.found) and zeros.held_out == ()
+
+
+def test_too_few_levels_to_find_anything_are_not_silent():
+    def chosen(units: int, discovery: int, clear: int, held: int = 40, **settings):
+        effects = np.random.default_rng(6).normal(size=(units, discovery + held))
+        effects[:clear] = 1 + 1e-3 * effects[:clear]  # as clear as can be
+        return select(effects, np.arange(discovery + held) < discovery, **settings)
+
+    words = r"10 discovery levels the smallest possible q of one unit among 32 is 0\.0625 > 0\.05: no unit can be found "
+    with pytest.warns(RuntimeWarning, match=words + r"unless 2 or more .*; give at least 11$") as said:
+        assert not len(chosen(32, 10, 1).found)
+    assert said[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match=words):
+        assert sorted(chosen(32, 10, 2).found) == [0, 1]
+    with pytest.warns(
+        RuntimeWarning, match=r"5 discovery .*is 0\.25 > 0\.05: nothing can be found; give at least 8$"
+    ):
+        assert not len(chosen(4, 5, 4).found)
+    held = r"5 held-out .* one unit among 4 is 0\.125 > 0\.05: .*confirmed unless 3 or more .*at least 7$"
+    with pytest.warns(RuntimeWarning, match=held):
+        assert len(chosen(4, 40, 4, held=5).confirmed) == 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert chosen(32, 11, 1).confirmed.tolist() == [0]
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,20 @@ def test_no_edit_has_no_collateral_and_rows_on_target_do_not_count():
 def test_illegal_actions_are_no_nan():
     clean = torch.tensor([[0.0, 1.0, -torch.inf]])
     assert collateral(clean, clean + torch.tensor([1.0, 0, 0])).kl.estimate > 0
-    with pytest.raises(ValueError, match=r"row 0: .*only one"):
+    with pytest.raises(ValueError, match=r"row 0: .*only the clean policy can take"):
         collateral(clean, torch.tensor([[0.0, -torch.inf, 0.0]]))
-    with pytest.raises(ValueError, match="row 1: NaN"):
-        collateral(torch.zeros(2, 2), torch.tensor([[0.0, 0], [0, float("nan")]]))
+
+
+@pytest.mark.parametrize("side", ["clean", "edited"])
+@pytest.mark.parametrize("row", [[0.0, np.nan], [np.nan, np.nan], [0.0, np.inf], [-np.inf, -np.inf]])
+def test_logits_without_probabilities_are_not_no_side_effect(side: str, row: list[float]):
+    fine, broken = torch.zeros(3, 2), torch.zeros(3, 2)
+    broken[1] = torch.tensor(row)
+    given = (broken, fine) if side == "clean" else (fine, broken)
+    with pytest.raises(
+        ValueError, match=rf"row 1 of the {side} logits gives no probabilities \(1 such rows\)"
+    ):
+        collateral(*given)
 
 
 def test_collateral_shapes():

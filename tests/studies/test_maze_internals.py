@@ -227,6 +227,16 @@ def test_a_killed_study_goes_on_and_gives_the_same_findings(
     assert len(read_findings(whole.folder / "findings.parquet")) > 80
 
 
+def test_every_figure_says_what_it_draws(planted: tuple[Outcome, dict]) -> None:
+    ids = {finding.id for finding in planted[0].findings}
+    index = json.loads((planted[0].folder / "figures" / "index.json").read_text())
+    drawn = {entry["file"].removesuffix(".svg"): entry["findings"] for entry in index}
+    assert drawn["dose-cheese"] and drawn["budget"]
+    for figure, patterns in drawn.items():
+        for pattern in patterns:
+            assert any(fnmatchcase(i, pattern) for i in ids), (figure, pattern)
+
+
 def test_every_finding_is_announced_so_that_a_forecast_can_name_it(planted: tuple[Outcome, dict]) -> None:
     known = tomllib.loads(resources.files("goalscope.data").joinpath("findings.toml").read_text("utf-8"))
     announced = known["study maze-internals"]["ids"]

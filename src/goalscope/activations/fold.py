@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from goalscope.activations.hooks import refuse_not_finite
 from goalscope.activations.narrow import MIXING, NARROW, mixing_step, narrow_step, overwriting, ways_of
 from goalscope.activations.resume import Recording, Step
 from goalscope.activations.sites import tensor_at, with_tensor
@@ -57,19 +58,32 @@ class Sweep:
         self._values: dict[fx.Node, Any] = {}
         self._count, self.output = 0, None
 
-    def record(self, inputs: tuple) -> None:
-        """Run the module once on these samples and keep what the sites need."""
+    def record(self, inputs: tuple, first_sample: int = 0) -> None:
+        """Run the module once on these samples and keep what the sites need.
+
+        Args:
+            inputs: the arguments of its forward.
+            first_sample: number of the first of the samples; only for the words of errors.
+
+        Raises:
+            ValueError: activations at a site that are not finite (site and sample).
+        """
         self._count = samples(inputs)
         keep = set().union(*({s.plan.place} | s.plan.kept | s.clean for s in self.sites.values()))
         self._values, self.output, rewritten = self.trace.run(inputs, keep)
         if rewritten:
             raise Untraceable("other operations are in place with more samples")
+        for site in self.sites:
+            refuse_not_finite(self.value(site), site, first_sample=first_sample)
 
-    def read(self, inputs: tuple) -> tuple[dict[str, Tensor], Any]:
-        """The activations at all sites on other inputs, and the output; what was recorded stays."""
+    def read(self, inputs: tuple, first_sample: int = 0) -> tuple[dict[str, Tensor], Any]:
+        """The activations at all sites on other inputs, and the output; what was recorded stays. Else as `record`."""
         plans = {text: site.plan for text, site in self.sites.items()}
         values, output, _ = self.trace.run(inputs, {plan.place for plan in plans.values()})
-        return {text: tensor_at(values[plan.place], plan.path) for text, plan in plans.items()}, output
+        found = {text: tensor_at(values[plan.place], plan.path) for text, plan in plans.items()}
+        for site, value in found.items():
+            refuse_not_finite(value, site, first_sample=first_sample)
+        return found, output
 
     def value(self, site: str) -> Tensor:
         """The activation at a site in the recorded run."""

@@ -9,6 +9,7 @@ first, and a capture within a block sees the edited values.
 from __future__ import annotations
 
 import cmath
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from goalscope.activations.watch import Watch
 
 Inputs = Tensor | tuple[Any, ...]
 EditLike = Callable[[Tensor], Tensor]
+_PACKAGE = __name__.partition(".")[0]
 
 
 def sites(module: nn.Module, *inputs: Any, ins: bool = False) -> dict[str, tuple[int, ...]]:
@@ -100,7 +102,7 @@ class Recorder:
         self._kept: dict[str, list[Tensor]] = {}
         self._keep, self._copies = keep, Copies()
         self._first_sample = 0
-        warn_of_randomness(module, 4)
+        warn_of_randomness(module)
         warn_of_fused_path(module, 4)
 
     def run(self, inputs: tuple[Any, ...], first_sample: int = 0) -> dict[str, Tensor]:
@@ -208,7 +210,7 @@ class editing:
         self._watch = Watch(module, [(site, find(module, site)) for site in parsed], self._edit)
 
     def __enter__(self) -> None:
-        warn_of_randomness(self._watch.module, 3)
+        warn_of_randomness(self._watch.module)
         warn_of_fused_path(self._watch.module, 3)
         self._watch.__enter__()
 
@@ -238,8 +240,8 @@ class editing:
         return with_tensor(whole, path, _in_layout_of(was, value))
 
 
-def warn_of_randomness(module: nn.Module, level: int) -> None:
-    """Says so, once for the caller's line (`level` up), where a forward in training mode is random or changes the module."""
+def warn_of_randomness(module: nn.Module) -> None:
+    """Says so where a forward in training mode is random or changes the module: once for a line of the caller's."""
     names = [
         name or type(child).__name__
         for name, child in module.named_modules()
@@ -255,8 +257,16 @@ def warn_of_randomness(module: nn.Module, level: int) -> None:
             f"{type(module).__name__} is in training mode and runs so: dropout draws at random and batch "
             f"normalisation updates its statistics ({', '.join(names[:3])}{', ...' if names[3:] else ''}); "
             "call module.eval() first for the numbers of the trained network",
-            stacklevel=level,
+            stacklevel=_frames_of_ours() + 1,
         )
+
+
+def _frames_of_ours() -> int:
+    """How many frames of this package lie between the function that asks, itself counted, and the caller's line."""
+    frame, ours = sys._getframe(1), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        frame, ours = frame.f_back, ours + 1
+    return ours
 
 
 def refuse_not_finite(tensor: Tensor, site: str, call: int = 0, first_sample: int = 0) -> None:

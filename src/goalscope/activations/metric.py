@@ -51,14 +51,18 @@ def checked(value: Any, count: int, where: str) -> Tensor:
     """A metric's value [N].
 
     Raises:
-        ValueError: another shape, or NaN; the message says where and for which sample.
+        ValueError: another shape, or not finite; the message says where and for which sample.
     """
     if not isinstance(value, Tensor) or tuple(value.shape) != (count,):
         got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"the metric must give one number a sample, [{count}]; got {got} ({where})")
-    if value.isnan().any():
-        sample = int(value.isnan().nonzero()[0])
-        raise ValueError(f"the metric is NaN at {where}, sample {sample} ({int(value.isnan().sum())} in all)")
+    wrong = ~value.isfinite()
+    if wrong.any():
+        sample = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"the metric is {value[sample].item()} at {where}, sample {sample} ({int(wrong.sum())} in all): effects "
+            "are differences of finite numbers; where actions may be illegal (-inf), choose legal ones"
+        )
     return value
 
 

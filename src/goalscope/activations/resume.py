@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 
-from goalscope.activations.hooks import editing
+from goalscope.activations.hooks import editing, warn_of_randomness
 from goalscope.activations.sites import Site, parse, tensor_at, with_tensor
 from goalscope.activations.trace import Trace, Untraceable, attribute, filled, hooked, mark, operation
 
@@ -163,6 +163,7 @@ class Recording:
     """
 
     def __init__(self, module: nn.Module, inputs: tuple, sites: Sequence[str], *, everything: bool = False):
+        warn_of_randomness(module)
         self.trace = Trace(module, inputs)
         self.sites = {text: parse(text) for text in sites}
         with torch.no_grad():
@@ -219,8 +220,8 @@ def resume(module: nn.Module, site: str, inputs: Tensor | tuple) -> Resumed:
     warning says so once for each module, and every call is a full forward with the site replaced.
 
     Args:
-        module: any module. In training mode with dropout, what comes before the site is drawn once, what comes after it
-            is drawn at each call.
+        module: any module. In training mode with dropout (which warns), what comes before the site is drawn once, what
+            comes after it is drawn at each call.
         site: name of a site (see `goalscope.activations.sites`); with `@k` where the module is called several times.
         inputs: what its forward takes: a tensor, or a tuple of arguments. Values that are not tensors are fixed.
 

@@ -5,6 +5,7 @@ The format of a shard is safetensors; each says in its header what it was made f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -33,7 +34,8 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-_COLUMNS = ("first_row", "rows", "first_batch", "batches")
+_COUNTS = ("first_row", "rows", "first_batch", "batches")
+_COLUMNS = (*_COUNTS, "inputs")
 
 
 class Shard:
@@ -51,7 +53,7 @@ class Shard:
         self._spare: dict[str, Tensor] = {}
         self._shapes: dict[str, list[int]] = {}
         self._count = 0
-        self.line: dict[str, int] = {name: 0 for name in _COLUMNS}
+        self.line: dict[str, Any] = {name: 0 for name in _COUNTS}
 
     def go_on(self, last: dict[str, Any]) -> None:
         """Begins the shard after one that is whole, in the other memory."""
@@ -70,6 +72,8 @@ class Shard:
         self._count = sample_count(arguments)
         if not self._count:
             raise ValueError(f"batch {self.line['first_batch'] + self.line['batches']} is empty")
+        if not self.line["batches"]:
+            self.line["inputs"] = fingerprint(inputs)
         recorder.run(arguments, self.line["first_row"] + self.line["rows"])
         self.line["rows"] += self._count
         self.line["batches"] += 1
@@ -141,7 +145,8 @@ def _write_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, 
 def write_index(path: Path, index: list[dict[str, Any]], origin: dict[str, Any]) -> None:
     """Writes the index of whole shards."""
     columns = {"shard": pa.array([line["shard"] for line in index])}
-    columns |= {name: pa.array([line[name] for line in index], pa.int64()) for name in _COLUMNS}
+    columns |= {name: pa.array([line[name] for line in index], pa.int64()) for name in _COUNTS}
+    columns["inputs"] = pa.array([line["inputs"] for line in index])
     about = json.dumps({"origin": origin, "shapes": index[0]["shapes"]})
     table = pa.table(columns).replace_schema_metadata({"goalscope": about})
     with clear_errors(path):
@@ -182,12 +187,27 @@ def whole_shards(path: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
             "shapes": {site: shapes[site] for site in origin["list of sites"]},
             **json.loads(about["line"]),
         }
+        if "inputs" not in line:  # written before it was kept, so it is made again
+            return index
         if index and (
             line["first_row"] != index[-1]["first_row"] + index[-1]["rows"]
             or line["first_batch"] != index[-1]["first_batch"] + index[-1]["batches"]
         ):
             return index
         index.append(line)
+
+
+def fingerprint(inputs: Any) -> str:
+    """sha256 of the inputs of a forward, in hexadecimal."""
+    digest = hashlib.sha256()
+    for x in inputs if isinstance(inputs, tuple) else (inputs,):
+        digest.update(raw_bytes(x) if isinstance(x, Tensor) else repr(x).encode())
+    return digest.hexdigest()
+
+
+def raw_bytes(tensor: Tensor) -> bytes:
+    """The numbers of a tensor as they lie in memory, in the order of its axes."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 @contextmanager

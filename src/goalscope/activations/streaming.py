@@ -1,9 +1,10 @@
 """Activations over more data than memory holds: safetensors shards with a Parquet index, resumed after a kill.
 
 A folder holds `shard-000000.safetensors`, `shard-000001.safetensors`, ... and, once all of them are there,
-`index.parquet`: one line a shard with its first row, rows, first batch and batches. Each shard is written beside its
-place and renamed, so whatever has its name is whole; each says in its header what it was made from. So the same
-call goes on at the first missing shard, and the index can always be written anew from the shards.
+`index.parquet`: one line a shard with its first row, rows, first batch, batches and the sha256 of that first batch.
+Each shard is written beside its place and renamed, so whatever has its name is whole; each says in its header what it
+was made from. So the same call goes on at the first missing shard, and the index can always be written anew from the
+shards.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from goalscope.activations.hooks import Inputs, Recorder
-from goalscope.activations.shards import INDEX, Shard, clear_errors, whole_shards, write_index, write_shard
+from goalscope.activations.shards import (
+    INDEX,
+    Shard,
+    clear_errors,
+    fingerprint,
+    raw_bytes,
+    whole_shards,
+    write_index,
+    write_shard,
+)
 from goalscope.activations.sites import EVERY, parse
 
 _LOCK = ".lock"
@@ -111,20 +121,22 @@ def stream(
     """Captures some sites over any number of batches, into a folder; memory stays at a batch and a shard.
 
     The same call after a kill, a full disk or an error goes on at the first missing shard, and after the end it only
-    reads the index. The numbers are those of `capture`, batch by batch; rows are stored in the order of their axes.
+    reads the index. The inputs must be the same again, which is checked on the first batch of each shard that is there;
+    other batches are not looked at, nor, of an iterable whose shards are all there, any but its first. The numbers
+    are those of `capture`, batch by batch; rows are stored in the order of their axes.
 
     Args:
         module: any module; it runs as it is, without gradients.
         batches: inputs of one forward each (a tensor or a tuple of arguments), as a sequence, an iterable, or a
-            function that gives an iterable. What is stored already is not asked of a sequence again; an iterable
-            is run through.
+            function that gives an iterable. Of what is stored already a sequence is asked for the first batch of
+            each shard only; an iterable is run through.
         sites: names of sites; axis 0 of each must count the samples of a batch.
         folder: new, empty, or of the same call.
         shard_bytes: a shard is closed by the batch that reaches so many bytes.
 
     Raises:
         ValueError: as `capture`; the folder holds anything else, activations of another module, of other sites or
-            of other inputs, or is in use; batches are empty or fewer than those that are stored.
+            of other inputs (as far as that is checked), or is in use; batches are empty or fewer than those stored.
         OSError: the folder cannot be written, or the disk is full; whole shards stay.
     """
     texts = [sites] if isinstance(sites, str) else list(sites)
@@ -138,21 +150,22 @@ def stream(
     shard = Shard(shard_bytes)
     recorder = Recorder(module, texts, shard.keep)
     with _claimed(path):
-        source = _numbered(given)
-        first = next(source(0), None)
+        source = _numbered(given, path)
+        first = next(source([]), None)
         if first is None:
             raise ValueError("there are no batches to stream")
         origin = _origin(module, texts, first, shard_bytes)
         index = whole_shards(path, origin)
-        done = index[-1]["first_batch"] + index[-1]["batches"] if index else 0
+        done = _batches_in(index)
         total = len(given) if hasattr(given, "__len__") else None
         finished = _finished(path, len(index))
         if total is not None and (total < done or (finished and total != done)):
             raise ValueError(f"{path} holds {done} batches, {total} are given; choose another folder")
+        missing = source(index)
         if not finished:
             with clear_errors(path):
                 (path / INDEX).unlink(missing_ok=True)
-            _compute(recorder, source(done), shard, path, index, origin)
+            _compute(recorder, missing, shard, path, index, origin)
             write_index(path, index, origin)
     return stored(path)
 
@@ -181,22 +194,49 @@ def stored(folder: str | os.PathLike[str]) -> Stored:
     return Stored(path, sites, shards[-1][1] + shards[-1][2], shards)
 
 
-def _numbered(given: Any) -> Callable[[int], Iterator[Any]]:
-    """A function that gives the batches from a number on; an iterator's first batch is kept for the second call."""
+def _batches_in(index: list[dict[str, Any]]) -> int:
+    """How many batches the shards hold."""
+    return index[-1]["first_batch"] + index[-1]["batches"] if index else 0
+
+
+def _numbered(given: Any, path: Path) -> Callable[[list[dict[str, Any]]], Iterator[Any]]:
+    """A function that gives the batches after those of an index, whose shards' first batches must be the same again.
+
+    An iterator's first batch is kept for the second call.
+    """
+
+    def refuse_other(line: dict[str, Any], batch: Any) -> None:
+        if fingerprint(batch) != line["inputs"]:
+            raise ValueError(
+                f"{path} holds activations of something else (another batch {line['first_batch']}); "
+                "choose another folder"
+            )
+
     if hasattr(given, "__len__") and hasattr(given, "__getitem__"):
-        return lambda skip: (given[k] for k in range(skip, len(given)))
+
+        def chosen(index: list[dict[str, Any]]) -> Iterator[Any]:
+            for line in index[1:]:  # the first shard's is among what `whole_shards` has compared
+                refuse_other(line, given[line["first_batch"]])
+            return (given[k] for k in range(_batches_in(index), len(given)))
+
+        return chosen
     rest = iter(given)
     kept: list[Any] = []
 
-    def source(skip: int) -> Iterator[Any]:
+    def source(index: list[dict[str, Any]]) -> Iterator[Any]:
         if not kept:
             kept.extend(islice(rest, 1))
             yield from kept
             return
+        skip, begun = _batches_in(index), {line["first_batch"]: line for line in index[1:]}
         yield from kept[skip:]
-        passed = sum(1 for _ in islice(rest, max(0, skip - 1)))
-        if passed < skip - 1:
-            raise ValueError(f"{skip} batches are stored, {1 + passed} are given; choose another folder")
+        passed = 1
+        for batch in islice(rest, max(0, skip - 1)):
+            if passed in begun:
+                refuse_other(begun[passed], batch)
+            passed += 1
+        if passed < skip:
+            raise ValueError(f"{skip} batches are stored, {passed} are given; choose another folder")
         yield from rest
 
     return source
@@ -246,20 +286,13 @@ def _origin(module: nn.Module, sites: list[str], first: Any, shard_bytes: int) -
     weights = hashlib.sha256(type(module).__qualname__.encode())
     for name, tensor in module.state_dict().items():
         weights.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        weights.update(_bytes(tensor))
-    inputs = hashlib.sha256()
-    for x in first if isinstance(first, tuple) else (first,):
-        inputs.update(_bytes(x) if isinstance(x, Tensor) else repr(x).encode())
+        weights.update(raw_bytes(tensor))
     return {
         "module": weights.hexdigest(),
         "list of sites": sites,
-        "first batch": inputs.hexdigest(),
+        "first batch": fingerprint(first),
         "shard_bytes": shard_bytes,
     }
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from goalscope.activations import capture, editing
+from goalscope.activations.hooks import refuse_not_finite
 from goalscope.activations.metric import Inputs, Metric, checked, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.resume import resume
@@ -111,7 +112,8 @@ def attribution(
         over, parts, heads, direction: as for exact patches.
 
     Raises:
-        ValueError: as for exact patches; a site that is not floating point; negative steps.
+        ValueError: as for exact patches; a site that is not floating point; a metric without a gradient; negative
+            steps.
     """
     one, other = paired(clean, corrupt)
     if isinstance(steps, bool) or steps < 0:
@@ -165,6 +167,7 @@ def _gradients(
         def look(value: Tensor) -> Tensor:
             if not value.is_floating_point():
                 raise ValueError(f"site {site!r} is {value.dtype}: there is no gradient")
+            refuse_not_finite(value, site)
             if site in seen:
                 raise ValueError(
                     f"site {site!r}: called several times in a forward; say which with @0, @1, ..."
@@ -179,6 +182,11 @@ def _gradients(
         value = metric(output)
     count = len(value) if isinstance(value, Tensor) and value.ndim else 0
     checked(value, count, "the run without a patch")
+    if not value.requires_grad:
+        raise ValueError(
+            f"the metric has no gradient at {', '.join(map(repr, sites))}: it must be computed in torch from the "
+            "module's output, without detach, argmax, rounding or no_grad; for one that has none use patch_effects"
+        )
     slopes = torch.autograd.grad(value.sum(), list(seen.values()), allow_unused=True, materialize_grads=True)
     values = {site: tensor.detach() for site, tensor in seen.items()}
     return values, dict(zip(seen, slopes, strict=True)), value.detach().double().numpy()
@@ -188,6 +196,8 @@ def _slope(metric: Metric, resumed, point: Tensor, site: str) -> Tensor:
     point = point.detach().requires_grad_()
     with torch.enable_grad():
         value = checked(metric(resumed(point)), len(point), f"site {site!r}, on the way")
+    if not value.requires_grad:  # it has one elsewhere: what it reads does not depend on this site
+        return torch.zeros_like(point)
     return torch.autograd.grad(value.sum(), [point], allow_unused=True, materialize_grads=True)[0]
 
 

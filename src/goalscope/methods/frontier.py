@@ -100,12 +100,14 @@ def frontier(
 
     Raises:
         ValueError: budgets outside 0..1 or not ascending; strengths or singles below 1 in number; an objective
-            that is not [G] or not finite; a surrogate without a gradient.
+            that is not [G] or not finite; a surrogate without a gradient; a batch below 1.
     """
     if not budgets or list(budgets) != sorted(budgets) or not (budgets[0] > 0 and budgets[-1] <= 1):
         raise ValueError(f"budgets must be ascending shares in 0..1, got {list(budgets)}")
     if not strengths or singles < 1:
         raise ValueError(f"need a strength and a candidate, got {list(strengths)} and {singles}")
+    if isinstance(batch, bool) or batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch!r}")
     runs = _Runs(module, site, inputs, objective, surrogate or objective, batch)
     total = runs.clean[0].numel()
     counts = [max(1, int(budget * total)) for budget in budgets]

@@ -13,7 +13,7 @@ at a time, and equal full forwards with hooks to a relative 1e-5.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from goalscope.activations import capture, editing
+from goalscope.activations import editing
 from goalscope.activations.fold import Sweep, fold_of, join, rows_of, samples
+from goalscope.activations.hooks import Recorder
 from goalscope.activations.metric import Inputs, Metric, arguments_of, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.resume import warn_untraceable
@@ -96,8 +97,8 @@ def patch_effects(
 
     Raises:
         ValueError: an unknown site (with near matches), clean and corrupt of other lengths or shapes, a site that
-            is the same on both inputs for all samples (the patch would touch nothing), a metric that is not [N] or is
-            NaN (site, part and sample).
+            is the same on both inputs for all samples (the patch would touch nothing), activations that are not
+            finite (site and sample), a metric that is not [N] or not finite (site, part and sample).
     """
     one, other = paired(clean, corrupt)
     if direction not in ("noising", "denoising"):
@@ -188,17 +189,17 @@ class _FullForwards:
     """In place of a `Sweep` for a module that cannot be traced: every patch is a full forward with a hook."""
 
     def __init__(self, module: nn.Module, sites: Sequence[str]):
-        self.module, self.sites = module, list(sites)
+        self.module, self.recorder = module, Recorder(module, sites)
         self.inputs: tuple = ()
         self.values: dict[str, Tensor] = {}
         self.output: Any = None
 
-    def record(self, inputs: tuple) -> None:
+    def record(self, inputs: tuple, first_sample: int = 0) -> None:
         self.inputs = inputs
-        self.values, self.output = self.read(inputs)
+        self.values, self.output = self.read(inputs, first_sample)
 
-    def read(self, inputs: tuple) -> tuple[dict[str, Tensor], Any]:
-        return capture(self.module, inputs, self.sites), self.module(*inputs)
+    def read(self, inputs: tuple, first_sample: int = 0) -> tuple[dict[str, Tensor], Any]:
+        return self.recorder.run(inputs, first_sample), self.module(*inputs)
 
     def value(self, site: str) -> Tensor:
         return self.values[site]
@@ -235,11 +236,11 @@ def _sweep(
     with torch.inference_mode():
         engine = _engine(job, base)
         for rows in job.chunks(count):
-            engine.record(rows_of(base, rows))
+            _run(engine.record, base, rows, "the run that is patched")
             plain.append(engine.output)
             other = dict(fill or {})
             if source is not None:
-                other, output = engine.read(rows_of(source, rows))
+                other, output = _run(engine.read, source, rows, f"the {kind} source run")
                 given.append(output)
             for site in job.sites:
                 value = engine.value(site)
@@ -259,6 +260,14 @@ def _sweep(
         int(sum((~found).sum() for found in touched_all.values())),
         job.sites if isinstance(engine, _FullForwards) else (),
     )  # fmt: skip
+
+
+def _run(call: Callable[[tuple, int], Any], inputs: tuple, rows: slice, run: str) -> Any:
+    """What `record` or `read` gives for some samples; errors say in which run."""
+    try:
+        return call(rows_of(inputs, rows), rows.start)
+    except ValueError as error:
+        raise ValueError(f"{run}: {error}") from error
 
 
 def _outputs(engine: Any, job: _Job, site: str, new: Tensor, parts: list[Part], touched: Tensor) -> list[Any]:
@@ -313,15 +322,18 @@ def _effects(job, plain, outputs, changed, parts) -> tuple[dict[str, np.ndarray]
 
 
 def _means(job: _Job, inputs: tuple) -> dict[str, Tensor]:
-    """site -> [1, ...] mean over the samples at each place."""
+    """site -> [1, ...] mean over the samples at each place, in the type of the site."""
     count = samples(inputs)
     total: dict[str, Tensor] = {}
+    types: dict[str, torch.dtype] = {}
+    recorder = Recorder(job.module, job.sites)
     for rows in job.chunks(count):
-        for site, value in capture(job.module, rows_of(inputs, rows), job.sites).items():
+        for site, value in recorder.run(rows_of(inputs, rows), rows.start).items():
             _refuse_uncounted(site, value, rows)
             sums = value.double().sum(0, keepdim=True)
             total[site] = total[site] + sums if site in total else sums
-    return {site: (sums / count).float() for site, sums in total.items()}
+            types[site] = value.dtype
+    return {site: (sums / count).to(types[site]) for site, sums in total.items()}
 
 
 def _refuse_uncounted(site: str, value: Tensor, rows: slice) -> None:

@@ -13,6 +13,8 @@ from 40 levels; the two together three times too many, which is what the second 
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -81,6 +83,10 @@ def select(
         rate: false discovery rate, of each stage.
         seed: of the intervals.
 
+    Warns:
+        RuntimeWarning: levels so few that, however clear its effect, no unit can be found or confirmed, or none that
+            is the only one; the message says how many it takes.
+
     Raises:
         ValueError: shapes that do not fit, effects that are not finite (unit and level are named), fewer than 5
             levels on a side, a rate outside 0..1.
@@ -99,6 +105,7 @@ def select(
         if control.shape != discovery.shape or not np.isfinite(control).all():
             raise ValueError(f"control must be finite [{len(discovery)}], got {control.shape}")
 
+    _warn_of_few("discovery", len(sides[0]), len(names), rate, tails=2)
     every = np.arange(len(names))
     first = _asked(effects, every, sides[0], names)
     mean = first.mean(axis=1)
@@ -111,6 +118,8 @@ def select(
     found = np.flatnonzero(q <= rate)
     found = found[np.argsort(-np.abs(mean[found]), kind="stable")]
 
+    if len(found):
+        _warn_of_few("held-out", len(sides[1]), len(found), rate, tails=1)
     second = _asked(effects, found, sides[1], names) if len(found) else np.empty((0, len(sides[1])))
     turned = second * sign[found, None]
     again = _one_sided(turned)
@@ -171,6 +180,27 @@ def _one_sided(values: np.ndarray) -> np.ndarray:
     p = scipy_stats.t.sf(np.minimum(u, hall) * np.sqrt(count), count - 1)
     p = np.where(flat, np.where(mean > 0, 0.0, 1.0), p)
     return np.maximum(p, 2.0**-count)  # levels that all agree: no more certain than so many tosses of a coin
+
+
+def _warn_of_few(side: str, levels: int, units: int, rate: float, *, tails: int) -> None:
+    """Says so where the least p-value of so many levels is too large for the rate over so many units."""
+    least = tails * 2.0**-levels  # as `_one_sided` has it
+    if least * units <= rate:
+        return
+    together = math.ceil(least * units / rate)
+    what = "found" if side == "discovery" else "confirmed"
+    lost = (
+        f"nothing can be {what}"
+        if together > units
+        else f"no unit can be {what} unless {together} or more are all as clear as that"
+    )
+    needed = math.ceil(math.log2(tails * units / rate))
+    warnings.warn(
+        f"with {levels} {side} levels the smallest possible q of one unit among {units} is "
+        f"{min(least * units, 1.0):.4g} > {rate:g}: {lost}; give at least {needed}",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def _names(effects: np.ndarray | Effects, units: int | Sequence[str] | None, levels: int) -> tuple[str, ...]:

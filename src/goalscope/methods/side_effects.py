@@ -121,7 +121,8 @@ def collateral(
         seed: of the intervals.
 
     Raises:
-        ValueError: shapes that differ, NaN, no row counted, an action that only the clean policy can take.
+        ValueError: shapes that differ, logits that give no probabilities (NaN, +inf, or -inf alone) in any row,
+            no row counted, an action that only the clean policy can take.
     """
     if clean_logits.ndim != 2 or clean_logits.shape != edited_logits.shape:
         raise ValueError(
@@ -134,11 +135,14 @@ def collateral(
         raise ValueError(
             f"level and counted (bool, not empty) must be [{count}], got {level.shape}, {counted.shape}"
         )
-    p, q = (t.detach().cpu().double().log_softmax(1) for t in (clean_logits, edited_logits))
+    p, q = _log_probabilities("clean", clean_logits), _log_probabilities("edited", edited_logits)
     kl = torch.where(p > -torch.inf, p.exp() * (p - q), 0.0).sum(1).clamp(min=0)  # rounding alone is below 0
     if not kl.isfinite().all():
         row = int((~kl.isfinite()).nonzero()[0])
-        raise ValueError(f"row {row}: NaN logits, or an action that only one of the two policies can take")
+        raise ValueError(
+            f"row {row}: an action that only the clean policy can take, so the divergence is infinite; give both "
+            "the same legal actions"
+        )
     flipped = (p.argmax(1) != q.argmax(1)).numpy()
     values = kl.numpy()
     return Collateral(
@@ -146,6 +150,19 @@ def collateral(
         flipped=bootstrap_clustered(flipped[counted], level[counted], seed=seed),
         rows=np.where(counted, values, np.nan),
     )
+
+
+def _log_probabilities(name: str, logits: Tensor) -> Tensor:
+    """[N, A] float64; ValueError with the first row that has none."""
+    log_p = logits.detach().cpu().double().log_softmax(1)
+    none = log_p.isnan().any(1)
+    if none.any():
+        row = int(none.nonzero()[0])
+        raise ValueError(
+            f"row {row} of the {name} logits gives no probabilities ({int(none.sum())} such rows): it has NaN or +inf, "
+            "or no action above -inf; look at what the policy was run on and at the legal actions"
+        )
+    return log_p
 
 
 def _shrunk(z: Tensor) -> tuple[Tensor, float]:

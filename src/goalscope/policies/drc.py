@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from goalscope.policies import PolicyOutput
@@ -111,6 +111,18 @@ def _taps(height: int, width: int, like: Tensor) -> Tensor:
     return (rows[:, None, :, None] * columns[None, :, None, :]).reshape(9, height * width)
 
 
+def _edge(height: int, width: int, like: Tensor) -> Tensor:
+    """[1, 1, H, W]: 1 on the squares at the boundary of the board, 0 within."""
+    edge = torch.ones(1, 1, height, width, dtype=like.dtype, device=like.device)
+    edge[..., 1:-1, 1:-1] = 0
+    return edge
+
+
+# Both write into tensors, which a traced forward cannot: they are one operation of its graph each.
+fx.wrap("_taps")
+fx.wrap("_edge")
+
+
 class Core(nn.Module):
     """Encoder and ticking layers: planes and carry in, carry out."""
 
@@ -134,12 +146,12 @@ class Core(nn.Module):
         """[N, planes, H, W] and the carry to the top layer's h [N, C, H, W] and the carry after all ticks."""
         height, width = x.shape[2:]
         encoded = self.encoder(x)
-        edge = torch.ones(1, 1, height, width, dtype=x.dtype, device=x.device)
-        edge[..., 1:-1, 1:-1] = 0
-        taps = _taps(height, width, x)
+        edge, taps = _edge(height, width, x), _taps(height, width, x)
         cells: Any = self.cells
         seen = [cell.observation(encoded) + cell.boundary(edge) for cell in cells]
-        hidden, memory = (list(part.expand(-1, -1, -1, height, width).unbind(1)) for part in carry)
+        by_layer = (part.expand(-1, -1, -1, height, width).unbind(1) for part in carry)
+        # One by one: what is traced does not know how many it holds.
+        hidden, memory = ([part[d] for d in range(len(cells))] for part in by_layer)
         for _ in range(self.ticks):
             for d, cell in enumerate(cells):
                 hidden[d], memory[d] = cell(seen[d], hidden[d - 1], hidden[d], memory[d], taps)

@@ -21,6 +21,22 @@ from goalscope.worlds.maze_paths import top_right
 
 SHOWN_CHANNELS = 8
 Table = Mapping[str, Finding]
+SHOWN = {
+    "probes": ("probe.cheese_position.*",),
+    "dose-cheese": ("steer.cheese.minus_*", "steer.cheese.plus_*", "steer.best.*"),
+    "dose-corner": ("steer.corner.*",),
+    "layers": ("steer.layer.*", "steer.transfer.*"),
+    "cuts": ("cut.*",),
+    "channels-together": ("channels.together.*",),
+    "retarget": (
+        "retarget.all*", "retarget.near*", "retarget.far*", "retarget.corner.top_left*", "retarget.corner.bottom_right*"
+    ),
+    "budget": ("budget.*",),
+    "finetune": ("finetune.more_*", "finetune.less_*", "finetune.matched.*"),
+    "grafts": ("flipped.graft.*",),
+    "goals": ("goals.*",),
+}  # fmt: skip
+"""figure -> the findings that it draws"""
 
 
 def _line(name: str, x: ArrayLike, rows: Sequence[Finding], control: bool = False) -> Line:

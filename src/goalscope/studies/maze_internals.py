@@ -97,7 +97,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         say("findings")
         headline, sections, findings, figures = _conclude(setup, found)
         write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures)
+        write_figures(run.path, figures, internals_figures.SHOWN)
         record = {"title": f"How does {policy.name} pursue it?", "headline": headline, "sections": sections}
         run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
         say("report")

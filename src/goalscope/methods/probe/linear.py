@@ -117,6 +117,8 @@ def matrix(name: str, x: Tensor, rows: int) -> Tensor:
     if x.ndim != 2 or len(x) != rows:
         hint = "flatten(1) it, or lay a map out with map_rows"
         raise ValueError(f"{name} must be [M, D] with M = {rows} as in y, got {tuple(x.shape)}: {hint}")
+    if not x.numel():
+        raise ValueError(f"{name} is {tuple(x.shape)}: there is nothing to read, it needs a row and a column")
     if not x.isfinite().all():
         row, column = (~x.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"{name}[{row}, {column}] is {x[row, column].item()}: it must be finite")

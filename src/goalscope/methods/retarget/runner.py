@@ -44,10 +44,23 @@ class TargetEdit:
     values: tuple[float, ...]
     """[k]"""
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}")
+        if len(self.channels) != len(self.values):
+            raise ValueError(
+                f"{len(self.channels)} channels, but {len(self.values)} values: give one value a channel"
+            )
+
     def at(self, where: Tensor) -> Callable[[Tensor], Tensor]:
         """The edit for `goalscope.activations.editing`, on inputs whose targets are at `where` [N, *space]."""
 
         def edit(x: Tensor) -> Tensor:
+            outside = [channel for channel in self.channels if not 0 <= channel < x.shape[1]]
+            if outside:
+                raise ValueError(
+                    f"channel {outside[0]} is not in 0..{x.shape[1] - 1}: the site has shape {list(x.shape)}"
+                )
             new = x.clone()
             for channel, value in zip(self.channels, self.values, strict=True):
                 new[:, channel] = torch.where(where, written(self.kind, x[:, channel], value), x[:, channel])
@@ -79,6 +92,8 @@ class Runner:
     """Cases at a site, with several copies of the rows in one forward, resumed from the site."""
 
     def __init__(self, module: nn.Module, site: str, cases: Cases, batch: int):
+        if isinstance(batch, bool) or batch < 1:
+            raise ValueError(f"batch must be at least 1, got {batch!r}")
         self.site, self.cases = site, cases
         inputs = cases.inputs if isinstance(cases.inputs, tuple) else (cases.inputs,)
         rows = len(cases.where)
