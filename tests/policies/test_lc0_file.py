@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import random
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -136,6 +137,33 @@ def test_decompression_bomb_is_not_unpacked():
     with pytest.raises(ValueError, match="has 1000001 bytes, more than the limit"):
         unpack(bytes(1_000_001), NAME, limit=1_000_000)
     assert len(unpack(gzip.compress(bytes(999_999)), NAME, limit=1_000_000)) == 999_999
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (bytes(8_000_000), r"net\.pb\.gz: the file is no protobuf message: field number 0"),
+        (b"\x08\x00" * 4_000_000, r"net\.pb\.gz: the file has more fields than 100000"),
+    ],
+)
+def test_tiny_fields_do_not_fill_the_memory(data: bytes, message: str):
+    """A few KB of gzip, at the default limit, never become objects for every two bytes."""
+    packed = gzip.compress(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=message):
+            load_lc0(packed, NAME)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(packed) < 10_000 and peak < 80_000_000
+
+
+def test_fields_are_counted_over_all_messages_of_a_file():
+    block = b"\x08\x00" * 30_000
+    data = writer.file([*convolutional(), *[(2, block)] * 4], CONVOLUTION)
+    with pytest.raises(ValueError, match=r"weights\.residual\[\d\] has more fields than 100000"):
+        load_lc0(data, NAME)
 
 
 # The format

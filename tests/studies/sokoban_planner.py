@@ -22,12 +22,18 @@ class Planner(nn.Module):
     """Ten planes at `plan` hold on every square where the player and a box next leave it (one plane a label), the
     eleventh is noise. A share of the squares holds another label instead. It does what was planned; where the planes are
     changed it follows the change, the player's first, then a box's.
+
+    Args:
+        errors: share of squares that hold another label.
+        plans: False holds nothing and does the same everywhere.
+        reads: "ahead" goes where a way of two squares at least (or one and a box) begins beside the player and never looks
+            at the player's own square; "own" looks at no other square and makes the move that stands there.
     """
 
-    def __init__(self, errors: float = 0.1, plans: bool = True):
+    def __init__(self, errors: float = 0.1, plans: bool = True, reads: str = "ahead"):
         super().__init__()
         self.plan = nn.Identity()
-        self.errors, self.plans = errors, plans
+        self.errors, self.plans, self.reads = errors, plans, reads
         self.known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def encode(self, observations: np.ndarray) -> Tensor:
@@ -78,8 +84,13 @@ class Planner(nn.Module):
 
     def _move(self, board: np.ndarray, change: np.ndarray) -> int:
         here = tuple(np.argwhere(board[3])[0])
-        if change[:4, *here].max() > max(FELT, change[5:9, *here].max()):
-            return int(change[:4, *here].argmax())
+        felt = change[:4].max(0) > np.maximum(FELT, change[5:9].max(0))
+        way = np.where(felt, change[:4].argmax(0), NEVER)
+        if self.reads == "own":
+            return int(way[here]) if way[here] != NEVER else int(self.future(board)[0][here]) % 4
+        lengths = [_length(board, way, here, (here[0] + dr, here[1] + dc)) for dr, dc in STEPS]
+        if max(lengths) > 1:
+            return int(np.argmax(lengths))
         for box in np.argwhere(board[2]):
             r, c = map(int, box)
             if change[5:9, r, c].max() > FELT:
@@ -87,6 +98,37 @@ class Planner(nn.Module):
                 step = _towards(board, here, (r - STEPS[move][0], c - STEPS[move][1]))
                 return move if step is None else step
         return int(self.future(board)[0][here]) % 4
+
+
+def _length(board: np.ndarray, way: np.ndarray, start: tuple[int, ...], square: tuple[int, ...]) -> int:
+    """Squares of the way that begins at `square` and does not lead back; a box that it pushes in the end is one more."""
+    seen = {tuple(map(int, start))}
+    while way[square] != NEVER and not (board[0] | board[2])[square] and square not in seen:
+        seen.add(square)
+        dr, dc = STEPS[way[square]]
+        square = (square[0] + dr, square[1] + dc)
+    if len(seen) == 2 and square in seen:
+        return 0
+    return len(seen) - 1 + int(len(seen) > 1 and board[2][square])
+
+
+class Forgetful(Planner):
+    """A planner whose memory has another code while it is empty: the planes of labels are then one further on."""
+
+    def initial_carry(self, n: int) -> tuple[Tensor]:
+        return (torch.ones(n, 1),)
+
+    def forward(self, x: Tensor, carry: tuple[Tensor]) -> tuple:  # type: ignore[override]
+        boards = x.numpy() > 0.5
+        planted = np.stack([self._planted(board) for board in boards])
+        empty = carry[0][:, 0].numpy() > 0
+        planted[empty, :5] = np.roll(planted[empty, :5], 1, 1)
+        planted[empty, 5:10] = np.roll(planted[empty, 5:10], 1, 1)
+        self.plan(torch.from_numpy(planted))
+        logits = np.zeros((len(boards), 4), np.float32)
+        for i, board in enumerate(boards):
+            logits[i, self._move(board, np.zeros_like(planted[i]))] = 5
+        return torch.from_numpy(logits), torch.zeros(len(x)), (torch.zeros_like(carry[0]),)
 
 
 def _towards(board: np.ndarray, start: tuple[int, ...], end: tuple[int, int]) -> int | None:

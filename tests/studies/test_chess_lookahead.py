@@ -17,13 +17,14 @@ import chess
 
 from goalscope.evidence.finding import Finding, read_findings
 from goalscope.evidence.forecast import known_findings
+from goalscope.methods.chess_twins import changed_boards
 from goalscope.methods.square_patch import SquareEffects
 from goalscope.policies.checkpoint import Policy
 from goalscope.studies import chess_lookahead, chess_patches, chess_words
 from goalscope.studies.chess_lookahead import Options, Outcome, study
-from goalscope.studies.chess_measure import Player, network_squares
+from goalscope.studies.chess_measure import Player, measure_lines, network_squares
 from goalscope.studies.chess_patch_findings import Patched, chosen_layers
-from goalscope.studies.chess_patches import SLOTS, lookahead_lines, two_mates
+from goalscope.studies.chess_patches import SLOTS, find_cases, lookahead_lines, two_mates
 from goalscope.studies.chess_probes import halves
 from goalscope.worlds.chess_puzzles import Puzzle
 
@@ -126,6 +127,9 @@ def test_what_only_some_lines_show_is_told_as_such(reacting: tuple[Outcome, dict
     turned = replace(found[f"{third}.margin"], estimate=0.2, low=0.1, high=0.3)
     said = chess_words.headline("reacts", {**found, turned.id: turned}, COUNT)
     assert said.startswith("reacts shows look-ahead, though small")
+    less = replace(turned, estimate=-0.2, low=-0.3, high=-0.1)
+    said = chess_words.headline("reacts", {**found, less.id: less}, COUNT)
+    assert "which is less than they do. These" in said and "told from nothing" not in said
 
 
 def test_a_network_that_knows_nothing_is_not_answered_for(puzzles: list[Puzzle], tmp_path: Path) -> None:
@@ -196,7 +200,8 @@ def test_rows_that_are_no_puzzles_are_named_in_the_report(tmp_path: Path) -> Non
     [
         ({"puzzles": []}, "there is no puzzle"),
         ({"seed": -1}, "--seed must be"),
-        ({"weak": "same"}, "give two different ones"),
+        ({"weak": "same"}, r"are the same \(strong\): give two different ones"),
+        ({"weak": "copy"}, r"are the same \(strong and weak\): give two different ones"),
     ],
 )
 def test_wrong_options_are_named(change: dict, message: str, puzzles: list[Puzzle], tmp_path: Path) -> None:
@@ -209,10 +214,19 @@ def test_wrong_options_are_named(change: dict, message: str, puzzles: list[Puzzl
         "blank": weak,
         **change,
     }
-    given["weak"] = strong if given["weak"] == "same" else given["weak"]
+    if given["weak"] == "same":
+        given["weak"] = strong
+    elif given["weak"] == "copy":  # one file under two names
+        given["strong"], given["weak"] = (replace(p, sha256="0" * 64) for p in (strong, weak))
     with pytest.raises(ValueError, match=message):
         study(Options(**given))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_files_of_one_name_are_two_networks() -> None:
+    strong, weak = (replace(made.planner("net", [], plans=True), sha256=digit * 64) for digit in "ab")
+    players = chess_lookahead._players(Options([], strong, weak, blank=strong))
+    assert [player.name for player in players[:2]] == ["net-aaaaaaaa", "net-bbbbbbbb"]
 
 
 def test_no_case_has_a_say_in_the_layer_that_it_is_judged_at() -> None:
@@ -254,6 +268,32 @@ def test_two_mates_are_found_where_either_suffices() -> None:
     assert two_mates([single]) == []
 
 
+def test_any_mate_solves_the_last_move_and_nothing_else_does() -> None:
+    """Lichess takes Qd8# for Ra8#; where the line does not mate only its own move counts."""
+    fen = "6k1/R7/6K1/8/8/8/8/3Q4 w - - 0 1"
+
+    def puzzle(word: str) -> Puzzle:
+        return Puzzle(word, chess.Board(fen), (chess.Move.from_uci(word),), 1500, frozenset())
+
+    def solves(preferred: str, word: str) -> bool:
+        player = Player(made.planner("net", [puzzle(preferred)], plans=False, plies=(0,)))
+        return bool(measure_lines(player, [puzzle(word)])["top"][0])
+
+    assert solves("a7a8", "a7a8") and solves("d1d8", "a7a8")
+    assert not solves("d1d7", "a7a8") and not solves("d1d8", "d1d7") and solves("d1d7", "d1d7")
+    blank = Player(made.planner("blank", [], plans=False))
+    assert not measure_lines(blank, [puzzle("a7a8")])["top"][0]
+
+
+def test_a_twin_is_the_best_of_all_changes(puzzles: list[Puzzle]) -> None:
+    strong = Player(made.planner("planner", puzzles, plans=True))
+    weak = Player(made.planner("expects-replies", puzzles, plans=False, plies=(1,)))
+    chosen = np.arange(len(puzzles)) < 1
+    cases, _ = find_cases(puzzles, chosen, strong, weak, most=1)
+    (case,) = cases["published"]
+    assert case.twin.candidates == len(changed_boards(puzzles[0].board, puzzles[0].line[0])) > 100
+
+
 def _mates(board: chess.Board, move: chess.Move) -> bool:
     after = board.copy()
     after.push(move)
@@ -273,3 +313,13 @@ def test_every_finding_is_announced_so_that_a_forecast_can_name_it(
     known = known_findings()
     for finding in planning[0].findings:
         assert any(fnmatchcase(finding.id, pattern) for pattern in known), finding.id
+
+
+def test_every_figure_says_what_it_draws(planning: tuple[Outcome, dict[str, Finding]]) -> None:
+    outcome = planning[0]
+    ids = {finding.id for finding in outcome.findings}
+    index = json.loads((outcome.folder / "figures" / "index.json").read_text())
+    drawn = {entry["file"].removesuffix(".svg"): entry["findings"] for entry in index}
+    assert drawn["margins"]
+    for figure, patterns in drawn.items():
+        assert not patterns or any(fnmatchcase(i, p) for i in ids for p in patterns), figure

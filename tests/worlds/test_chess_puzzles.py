@@ -22,7 +22,12 @@ GOOD = {
 }  # fmt: skip
 BAD = [
     ({"FEN": "not a fen"}, "illegal FEN"),
-    ({"FEN": "8/8/8/8/8/8/8/8 w - - 0 1"}, "illegal position"),
+    ({"FEN": "8/8/8/8/8/8/8/8 w - - 0 1"}, "illegal position .*: no white king and no black king and empty"),
+    (
+        {"FEN": GOOD["FEN"].replace(" 17", " 99999999999")},
+        "move counters of .* pass 2147483647 along the line",
+    ),
+    ({"FEN": GOOD["FEN"].replace(" 0 17", " 2147483646 17")}, "move counters of .* pass 2147483647"),
     ({"Moves": "e8d7 a2e6 d7e7 f7f8"}, r"illegal move 'd7e7' \(number 3 of the line\)"),
     ({"Moves": "e8d7 a2e6 d7d8 zz"}, r"illegal move 'zz' \(number 4"),
     ({"Moves": "e8d7"}, "at least one of the solver"),
@@ -102,7 +107,7 @@ def test_epd_comes_back() -> None:
     assert write_epd([board], [operations]) == text
     with pytest.raises(ValueError, match="line 2 is no EPD"):
         read_epd(f"{text}nonsense")
-    with pytest.raises(ValueError, match="line 1 holds an illegal position"):
+    with pytest.raises(ValueError, match="line 1 holds an illegal position: no white king"):
         read_epd("8/8/8/8/8/8/8/8 w - -")
     with pytest.raises(ValueError, match="one for each of 1 boards"):
         write_epd([board], [])

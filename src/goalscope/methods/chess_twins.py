@@ -135,7 +135,7 @@ def changed_boards(
     Args:
         board: the position.
         best: the right move.
-        most: so many are drawn at random; None gives all (some 300).
+        most: so many are drawn at random; None gives all (some 240).
         seed: of the draw.
     """
     base = board.copy(stack=False)
@@ -203,7 +203,7 @@ def corrupted_twins(
         weak, strong: see `Network`.
         index: see `MoveIndex`.
         rules: thresholds; the published ones by default.
-        most_candidates: changes tried at most, drawn at random; None tries all (some 300).
+        most_candidates: changes tried at most, drawn at random; None tries all (some 240).
         seed: of that draw.
 
     Raises:

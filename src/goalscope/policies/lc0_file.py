@@ -7,7 +7,9 @@ Whatever the bytes are, the only error is a ValueError that names the file.
 
 from __future__ import annotations
 
+import itertools
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from goalscope.worlds.chess_planes import InputFormat
 MAGIC = 0x1C0
 LARGEST = 1 << 30
 """bytes of a file once unpacked; the largest published networks have about 400 MB"""
+MOST_FIELDS = 100_000
+"""of a whole file, those of its messages counted as they are read; the largest published networks have some thousands"""
 GZIP = b"\x1f\x8b"
 
 NETWORKS = {
@@ -44,12 +48,26 @@ class Message:
     """One parsed protobuf message: for each field number its values, in the order of the file.
 
     Values are integers (varint, fixed32 and fixed64 as unsigned) or bytes (strings, packed numbers, messages).
+
+    Args:
+        data: the message.
+        name: what errors call it; empty for the file.
+        count: of the fields that were read so far, shared by all messages of a file.
+
+    Raises:
+        ValueError: no message, a damaged one, or more than `MOST_FIELDS` fields.
     """
 
-    def __init__(self, data: bytes, name: str):
+    def __init__(self, data: bytes, name: str, count: Iterator[int] | None = None):
         self.name = name
         self.fields: dict[int, list[int | bytes]] = {}
+        self._count = itertools.count(1) if count is None else count
         for number, value in _wire(data, name):
+            # A field of two bytes becomes objects of a hundred: without a limit a small gzip fills the memory.
+            if next(self._count) > MOST_FIELDS:
+                raise ValueError(
+                    f"{name or 'the file'} has more fields than {MOST_FIELDS}, which no network has: it is damaged"
+                )
             self.fields.setdefault(number, []).append(value)
 
     def __contains__(self, number: int) -> bool:
@@ -71,7 +89,7 @@ class Message:
 
     def message(self, number: int, name: str) -> Message:
         """A message field; without any fields where it is absent."""
-        return Message(self.data(number), f"{self.name}.{name}" if self.name else name)
+        return Message(self.data(number), f"{self.name}.{name}" if self.name else name, self._count)
 
     def messages(self, number: int, name: str) -> list[Message]:
         """The messages of a repeated field."""
@@ -80,7 +98,7 @@ class Message:
         for i, value in enumerate(self.fields.get(number, [])):
             if not isinstance(value, bytes):
                 raise ValueError(f"{prefix}[{i}] holds a number where a message is due")
-            found.append(Message(value, f"{prefix}[{i}]"))
+            found.append(Message(value, f"{prefix}[{i}]", self._count))
         return found
 
     def layer(self, number: int, name: str) -> np.ndarray:
@@ -115,14 +133,15 @@ def _float(bits: int) -> np.float32:
     return np.frombuffer((bits & 0xFFFFFFFF).to_bytes(4, "little"), "<f4")[0]
 
 
-def _wire(data: bytes, name: str) -> list[tuple[int, int | bytes]]:
+def _wire(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
     """(field number, value) of every field of a message."""
-    found: list[tuple[int, int | bytes]] = []
     at, end = 0, len(data)
     where = name or "the file"
     while at < end:
         key, at = _varint(data, at, where)
         number, kind = key >> 3, key & 7
+        if number == 0:
+            raise ValueError(f"{where} is no protobuf message: field number 0 before byte {at}")
         if kind == 0:
             value, at = _varint(data, at, where)
         elif kind in (1, 5):
@@ -135,8 +154,7 @@ def _wire(data: bytes, name: str) -> list[tuple[int, int | bytes]]:
             raise ValueError(f"{where} is no protobuf message: wire type {kind} at byte {at}")
         if at > end:
             raise ValueError(f"{where} ends within field {number}: it is truncated or damaged")
-        found.append((number, value))
-    return found
+        yield number, value
 
 
 def _varint(data: bytes, at: int, where: str) -> tuple[int, int]:
@@ -216,7 +234,7 @@ def read_net(data: bytes, path: Path, limit: int = LARGEST) -> tuple[Format, Mes
         if 10 not in net:
             kind = "an ONNX model inside" if 11 in net else "nothing"
             raise ValueError(f"the file holds {kind} instead of weights; take the network as .pb.gz weights")
-        weights = Message(net.data(10), "weights")
+        weights = net.message(10, "weights")
         return _format(declared, weights), weights
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -19,10 +19,25 @@ from goalscope.studies.chess_patches import SLOTS, TARGETS, Case, matched_slots,
 
 Placed = tuple[str, str, Figure]
 """(file name, section, figure)"""
-SHOWN = 2
+EXAMPLES = 2
 """cases that are drawn"""
 DRAWN = (0.0, 0.5, 1.0)
 """depths of the layers that are drawn of each, as shares of the network's"""
+
+SHOWN = {
+    "play-rating": ("play.rating.*",),
+    "play-motif": ("play.motif.*",),
+    "confidence": ("confidence.*",),
+    "value-drift": ("value.drift.*",),
+    "patch-grid-published": ("lookahead.published.*.block_*",),
+    "patch-grid-relaxed": ("lookahead.relaxed.*.block_*",),
+    "margins": ("lookahead.*.margin",),
+    "branches": ("lookahead.branches.*",),
+    "probe-third": ("probe.third.block_*",),
+    "probe-motifs": ("probe.third.without.*",),
+    "probe-mate": ("probe.mate.*",),
+}
+"""figure -> the findings that it draws"""
 
 
 def figures(
@@ -45,7 +60,7 @@ def _play(findings: Sequence[Finding]) -> list[Placed]:
         (
             "rating",
             "Puzzles solved, by rating",
-            "Every move of the solver is the network's most probable one.",
+            "Every move of the solver is the network's most probable one; at the end of a mating line any mate counts.",
         ),
         ("motif", "Puzzles solved, by motif", "Motifs by geometry and material; a puzzle may have several."),
     ):
@@ -160,17 +175,13 @@ def _probe(mine: Mapping[str, Finding]) -> list[Placed]:
     x = [number for number, _ in blocks]
     here = [f for _, f in blocks]
     lines = [Line("probe", x, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high")))]
-    controls = [(name, mine.get(f"probe.third.gain.{key}")) for name, key in (
+    controls = [(name, mine.get(f"probe.third.control.{key}")) for name, key in (
         ("co-occurrence", "co_occurrence"), ("planes", "observation"), ("untrained", "untrained"),
         ("random labels", "random_labels"))]  # fmt: skip
     for name, f in controls:
-        if f is not None and f.control is not None:
-            low, high = (
-                [value] * len(x) if value is not None else None for value in (f.control_low, f.control_high)
-            )
-            lines.append(
-                Line(name, x, [f.control] * len(x), low, high) if len(x) > 1 else Line(name, x, [f.control])
-            )
+        if f is not None:
+            flat = [[value] * len(x) for value in (f.estimate, f.low, f.high)]
+            lines.append(Line(name, x, *flat) if len(x) > 1 else Line(name, x, flat[0]))
     title = "Can the third move's square be read off?"
     top = max(
         float(np.nanmax(np.asarray(line.y if line.high is None else line.high, float))) for line in lines
@@ -186,7 +197,11 @@ def _probe(mine: Mapping[str, Finding]) -> list[Placed]:
     if rows:
         svg = _forest(rows, "The same, for a motif that the probe has not seen", percent=True)
         made.append(
-            ("probe-motifs", "probe", Figure.of(svg, "Control: the probe that was trained with the motif."))
+            (
+                "probe-motifs",
+                "probe",
+                Figure.of(svg, "Control: a probe trained with the motif, on as many puzzles."),
+            )
         )
     return made
 
@@ -199,7 +214,7 @@ def _mate(mine: Mapping[str, Finding]) -> list[Placed]:
         return []
     svg = _forest(rows, "Does it read that the line ends in mate?", reference=0.5)
     caption = (
-        "Area under the curve, 0.5 is chance; the control of a motif is the probe that was trained with it."
+        "Area under the curve, 0.5 is chance; the control of a motif is the planes, with it left out as well."
     )
     return [("probe-mate", "probe", Figure.of(svg, caption))]
 
@@ -213,7 +228,7 @@ def examples(player: Player, cases: Sequence[Case], sites: Sequence[str]) -> lis
     """The first cases: the line, and what each square does in the first, the middle and the last block."""
     layers = sorted({round(share * (len(sites) - 1)) for share in DRAWN})
     made: list[Placed] = []
-    for i, case in enumerate(cases[:SHOWN], 1):
+    for i, case in enumerate(cases[:EXAMPLES], 1):
         effect = patch_cases(player, [case], np.arange(64)[None], [sites[n] for n in layers]).effect[0]
         if not np.isfinite(effect).any():
             continue

@@ -98,13 +98,19 @@ def word(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
 
 
-def detectable(values: np.ndarray) -> Estimate | None:
-    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread that was seen."""
-    values = values[np.isfinite(values)]
-    if len(values) < LEAST:
+def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
+    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
+
+    The standard error is the clustered one: rows of one position count as one.
+    """
+    there = np.isfinite(values)
+    values = values[there]
+    names, index = np.unique(level[there], return_inverse=True)
+    if (n := len(names)) < LEAST:
         return None
-    size = POWER * float(values.std(ddof=1)) / np.sqrt(len(values))
-    return Estimate(size, size, size, len(values))
+    apart = np.bincount(index, values - values.mean(), n)
+    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
+    return Estimate(size, size, size, n)
 
 
 def play_findings(
@@ -131,7 +137,7 @@ def play_findings(
         for scope, words, rows in scopes:
             level = table.level[rows]
             share, control = (found.mean(s["solved"][rows], level, (0, 1)) for s in (seen[name], blank))
-            question = f"share of {words} in which every move of the solver is the most probable one"
+            question = f"share of {words} in which every move of the solver is the most probable one (at the end any mate)"
             found.add(
                 subject, f"play.{scope}", question, share, control, "untrained", "most probable moves",
                 "share of puzzles",
@@ -246,111 +252,6 @@ def value_findings(
         found.mean(own["regret"], level, (0, 2)), found.mean(own["shuffled_regret"], level, (0, 2)),
         "a move at random", "value of every legal move's position", "value (win minus loss)",
     )  # fmt: skip
-
-
-def probe_findings(
-    found: Findings, subject: Subject, hits: Mapping[str, np.ndarray], sites: Sequence[str], level: np.ndarray,
-    motifs: Mapping[str, np.ndarray], confident: np.ndarray,
-) -> None:  # fmt: skip
-    """Is the third move's square legible? Every layer, the chosen one against each control, one motif left out."""
-    held, site = ~hits["train"], str(hits["site"])
-
-    def share(name: str, rows: np.ndarray = held) -> Estimate | None:
-        return found.mean(hits[f"hit.{name}"][rows], level[rows], (0, 1))
-
-    method = "linear probe of one square, 1 of 64 right, held-out positions"
-    for i, each in enumerate(sites):
-        question = f"a probe after block {i} names the square where the third move ends"
-        found.add(
-            subject, f"probe.third.block_{i}", question, share(each), share("co-occurrence"),
-            "co-occurrence with the first move", method, "share of puzzles", each,
-        )  # fmt: skip
-    controls = {
-        "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",
-        "untrained": "the untrained network", "random labels": "squares of other puzzles",
-    }  # fmt: skip
-    for name, words in controls.items():
-        gain = hits[f"hit.{site}"].astype(float) - hits[f"hit.{name}"]
-        found.add(
-            subject, f"probe.third.gain.{word(name)}",
-            f"accuracy of the probe for the third move minus that of the same probe on {words}",
-            found.mean(gain[held], level[held], (-1, 1)), share(name), f"accuracy on {words}", method,
-            "share of puzzles", site,
-        )  # fmt: skip
-    gain = hits[f"hit.{site}"].astype(float) - hits["hit.co-occurrence"]
-    found.add(
-        subject, "probe.third.detectable",
-        "the least true gain over co-occurrence that these puzzles show four times in five",
-        detectable(gain[held]), None, "a property of the data: it needs none", f"{POWER:.1f} standard errors",
-        "share of puzzles", site,
-    )  # fmt: skip
-    found.add(
-        subject, "probe.first", "the same probe for the square where the first move ends", share("first"),
-        share("first untrained"), "untrained network", method, "share of puzzles", site,
-    )  # fmt: skip
-    for name, words, rows in (
-        ("sure", "above 50%", held & confident), ("unsure", "at most 50%", held & ~confident),
-    ):  # fmt: skip
-        found.add(
-            subject, f"probe.third.{name}", f"the probe for the third move, first move {words}", share(site, rows),
-            share("co-occurrence", rows), "co-occurrence with the first move", method, "share of puzzles", site,
-        )  # fmt: skip
-    for name, has in motifs.items():
-        if f"hit.without.{name}" in hits:
-            found.add(
-                subject, f"probe.third.without.{word(name)}",
-                f"the probe for the third move on {name} when it was trained without {name}",
-                share(f"without.{name}", held & has), share(site, held & has), f"trained with {name}", method,
-                "share of puzzles", site,
-            )  # fmt: skip
-
-
-def mate_findings(
-    found: Findings, subject: Subject, scores: Mapping[str, np.ndarray], site: str, level: np.ndarray,
-    mate: np.ndarray, motifs: Mapping[str, np.ndarray],
-) -> None:  # fmt: skip
-    """Does reading of checkmate generalise to a motif that the probe has never seen?"""
-    held = ~scores["train"]
-    method = "linear probe of the mean and maximum over squares, held-out positions"
-
-    def area(name: str, rows: np.ndarray) -> Estimate | None:
-        positive, negative = held & mate & rows, held & ~mate
-        if min(len(np.unique(level[positive])), len(np.unique(level[negative]))) < LEAST:
-            return None
-        return _area(scores[f"score.{name}"], positive, negative, level, found.about.seed)
-
-    everything = np.ones(len(mate), bool)
-    question = "chance that the probe finds a line that ends in mate likelier to than one that does not"
-    for name, words in (("observation", "the planes"), ("untrained", "the untrained network")):
-        found.add(
-            subject, f"probe.mate.{word(name)}", f"{question}; control: {words}", area("network", everything),
-            area(name, everything), f"the same probe on {words}", method, "area under the curve", site,
-        )  # fmt: skip
-    for name, has in motifs.items():
-        if f"score.without.{name}" in scores:
-            found.add(
-                subject, f"probe.mate.without.{word(name)}", f"{question}: mates with {name}, unseen in training",
-                area(f"without.{name}", has), area("network", has), f"trained with {name}", method,
-                "area under the curve", site,
-            )  # fmt: skip
-
-
-def _area(
-    score: np.ndarray, positive: np.ndarray, negative: np.ndarray, level: np.ndarray, seed: int
-) -> Estimate:
-    """Area under the ROC curve, positions resampled."""
-    rows = np.flatnonzero(positive | negative)
-    names, index = np.unique(level[rows], return_inverse=True)
-    p, n = index[positive[rows]], index[negative[rows]]
-    a, b = score[rows][positive[rows]], score[rows][negative[rows]]
-    wins = (a[:, None] > b) + 0.5 * (a[:, None] == b)
-
-    def area(counts: np.ndarray) -> np.ndarray:
-        up, down = counts[:, p], counts[:, n]
-        weight = up.sum(1) * down.sum(1)
-        return np.where(weight > 0, ((up @ wins) * down).sum(1) / np.maximum(weight, 1e-300), 0.5)
-
-    return bootstrap(area, len(names), seed=seed)
 
 
 def by_id(findings: Sequence[Finding], policy: str) -> dict[str, Finding]:

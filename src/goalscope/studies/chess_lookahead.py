@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,7 @@ from goalscope.studies.chess_findings import (
     confidence_findings,
     engine_findings,
     filter_findings,
-    mate_findings,
     play_findings,
-    probe_findings,
     value_findings,
 )
 from goalscope.studies.chess_measure import Player, first_moves, measure_lines, measure_successors
@@ -56,6 +54,7 @@ from goalscope.studies.chess_patches import (
     lookahead_lines,
     usual_offsets,
 )
+from goalscope.studies.chess_probe_findings import mate_findings, probe_findings
 from goalscope.studies.chess_probes import halves
 from goalscope.studies.chess_stages import (
     BRANCHES,
@@ -167,7 +166,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             "sections": chess_words.sections(subject, rejected),
         }
         write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures)
+        write_figures(run.path, figures, chess_figures.SHOWN)
         run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options, source)})
         say("report")
         write_report(run.path)
@@ -192,10 +191,13 @@ def _puzzles(options: Options) -> tuple[list[Puzzle], list[str], str]:
 
 def _players(options: Options) -> tuple[Player, Player, Player]:
     policies = [load(p, options.device) if isinstance(p, str) else p for p in (options.strong, options.weak)]
-    if policies[0].name == policies[1].name:
-        raise ValueError(
-            f"the strong and the weak network are both {policies[0].name}: give two different ones"
-        )
+    named = [p.name for p in policies]
+    digests = [p.sha256 for p in policies]
+    if digests[0] == digests[1] if all(digests) else named[0] == named[1]:
+        both = " and ".join(dict.fromkeys(named))
+        raise ValueError(f"the strong and the weak network are the same ({both}): give two different ones")
+    if named[0] == named[1]:  # two files of one name: findings tell them apart by their sha256
+        policies = [replace(p, name=f"{p.name}-{p.sha256[:8]}") for p in policies]
     if "untrained" in [p.name for p in policies]:
         raise ValueError("a network named 'untrained' would be taken for the control: rename its file")
     blank = options.blank or untrained(policies[0].config, seed=options.seed, device=options.device)

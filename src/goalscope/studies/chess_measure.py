@@ -118,8 +118,8 @@ def measure_lines(player: Player, puzzles: Sequence[Puzzle]) -> dict[str, np.nda
     """One row for each ply of each line: what the network gives the move that was played, and its value there.
 
     Returns:
-        puzzle, ply: [P] int. probability: [P] of the line's move. top: [P] bool, it is more probable than any other.
-        value: [P] of the side to move.
+        puzzle, ply: [P] int. probability: [P] of the line's move. top: [P] bool, it is more probable than any other;
+        where it mates, any mate will do, as Lichess accepts it. value: [P] of the side to move.
     """
     rows: dict[str, list] = {name: [] for name in ("puzzle", "ply", "probability", "top", "value")}
     for part in _chunks(_plies(puzzles), BATCH):
@@ -127,10 +127,11 @@ def measure_lines(player: Player, puzzles: Sequence[Puzzle]) -> dict[str, np.nda
         for i, (puzzle, ply, board, move) in enumerate(part):
             scores = seen.log_probs[i]
             mine = scores[move_number(board, move)]
+            right = [move_number(board, m) for m in _as_good(board, move)]
             rows["puzzle"].append(puzzle)
             rows["ply"].append(ply)
             rows["probability"].append(float(np.exp(mine)))
-            rows["top"].append(int((scores >= mine).sum()) == 1)
+            rows["top"].append(bool(scores[right].max() > np.delete(scores, right).max()))
             rows["value"].append(float(seen.value[i]))
     kinds = {"puzzle": np.int32, "ply": np.int16, "probability": np.float64, "top": bool, "value": np.float64}
     return {name: np.array(values, kinds[name]) for name, values in rows.items()}
@@ -142,6 +143,21 @@ def _plies(puzzles: Sequence[Puzzle]) -> Iterator[tuple[int, int, chess.Board, c
         for ply, move in enumerate(puzzle.line):
             yield i, ply, board.copy(), move
             board.push(move)
+
+
+def _as_good(board: chess.Board, move: chess.Move) -> list[chess.Move]:
+    """The moves that solve a puzzle here as `move` does: every mate where it mates, else it alone."""
+    if not mates_by(board, move):
+        return [move]
+    return [m for m in board.legal_moves if board.gives_check(m) and mates_by(board, m)]
+
+
+def mates_by(board: chess.Board, move: chess.Move) -> bool:
+    """Whether a legal move is checkmate."""
+    board.push(move)
+    over = board.is_checkmate()
+    board.pop()
+    return over
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

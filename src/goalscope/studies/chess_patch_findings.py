@@ -112,8 +112,8 @@ def _confirmed(
     found.add(
         subject, f"lookahead.{rule}.{target}.detectable",
         f"the least true margin of the {WORDS[target]}'s square that these cases show four times in five ({rule} twins)",
-        detectable(margins[0]), None, "a property of the data: it needs none", f"{POWER:.1f} standard errors", UNIT,
-        site,
+        detectable(margins[0], patched.level), None, "a property of the data: it needs none",
+        f"{POWER:.1f} standard errors", UNIT, site,
     )  # fmt: skip
 
 

@@ -19,15 +19,15 @@ from goalscope.activations.hooks import sites as all_sites
 from goalscope.methods.chess_twins import Twin, TwinRule, corrupted_twins
 from goalscope.methods.square_patch import SQUARES, SquareEffects, matched_squares, patch_squares
 from goalscope.policies.lc0_moves import legal_moves
-from goalscope.studies.chess_measure import Player, network_squares
+from goalscope.studies.chess_measure import Player, mates_by, network_squares
 from goalscope.worlds.chess_game import move_number
 from goalscope.worlds.chess_puzzles import Puzzle
 from goalscope.worlds.chess_state import from_boards
 
 MATCHED = 3
 """matched squares for each target"""
-CANDIDATES = 64
-"""changed positions tried for a twin, drawn at random from some 300"""
+CANDIDATES: int | None = None
+"""changed positions tried for a twin, drawn at random; None tries all (some 240)"""
 TARGETS = ("first", "reply", "third")
 """the squares where the first three plies of a line end"""
 RULES = {"published": TwinRule(), "relaxed": TwinRule(weak_fall=np.inf)}
@@ -138,18 +138,11 @@ def two_mates(puzzles: Sequence[Puzzle]) -> list[tuple[int, chess.Board, tuple[c
         if not boards[-1].is_checkmate():
             continue
         before, last = boards[-2], puzzle.line[-1]
-        squares = [m.to_square for m in before.legal_moves if before.gives_check(m) and _mates(before, m)]
+        squares = [m.to_square for m in before.legal_moves if before.gives_check(m) and mates_by(before, m)]
         others = [square for square in squares if square != last.to_square]
         if others:
             found.append((i, boards[-4], puzzle.line[-3:], others[0]))
     return found
-
-
-def _mates(board: chess.Board, move: chess.Move) -> bool:
-    board.push(move)
-    over = board.is_checkmate()
-    board.pop()
-    return over
 
 
 def branch_cases(

@@ -149,7 +149,8 @@ def measure_probes(
     Returns:
         train: [N] bool. site: the chosen one.
         hit.NAME: [N] bool for every site, 'untrained', the controls, 'first' and 'first untrained' (the first move's square
-        at the chosen site) and 'without.MOTIF' (trained on puzzles without the motif).
+        at the chosen site), 'without.MOTIF' (trained on puzzles without the motif) and 'dropped.MOTIF' (trained on as many
+        puzzles, drawn at random from all).
     """
     train = halves(level, seed)
     third, first = targets(puzzles, index, 2), targets(puzzles, index, 0)
@@ -164,11 +165,14 @@ def measure_probes(
     }
     found[f"hit.{RANDOM}"] = read_square(features[site], shuffled, train, level, seed) == third
     found["hit.first"] = read_square(features[site], first, train, level, seed) == first
+    rng = np.random.default_rng([seed, 4])
     for name, has in motifs.items():
-        if (has & ~train).sum() >= LEAST_MOTIF and (train & ~has).sum() >= LEAST_MOTIF:
-            found[f"hit.without.{name}"] = (
-                read_square(features[site], third, train & ~has, level, seed) == third
-            )
+        without = train & ~has
+        if (has & ~train).sum() >= LEAST_MOTIF and without.sum() >= LEAST_MOTIF:
+            dropped = np.zeros(len(train), bool)
+            dropped[rng.permutation(np.flatnonzero(train))[: without.sum()]] = True
+            for kind, rows in (("without", without), ("dropped", dropped)):
+                found[f"hit.{kind}.{name}"] = read_square(features[site], third, rows, level, seed) == third
     del features
     untrained = square_features(blank, puzzles, index, [site])[site]
     found["hit.untrained"] = read_square(untrained, third, train, level, seed) == third
@@ -188,7 +192,8 @@ def measure_mate(
         motifs: name -> [N] bool; each with enough held-out mates is left out of training once.
 
     Returns:
-        train: [N] bool. score.network, score.observation, score.untrained, score.without.MOTIF: [N].
+        train: [N] bool. score.network, score.observation, score.untrained: [N]; score.without.MOTIF,
+        score.observation.without.MOTIF, score.untrained.without.MOTIF: [N], each with the motif left out of training.
     """
     train = halves(level, seed)
     own = square_features(strong, puzzles, index, [site])
@@ -205,5 +210,7 @@ def measure_mate(
     for name, has in motifs.items():
         rows = train & ~has
         if (has & mate & ~train).sum() >= LEAST_MOTIF and len(np.unique(mate[rows])) == 2:
-            found[f"score.without.{name}"] = scores(pooled["network"], rows)
+            for source, x in pooled.items():
+                kind = "" if source == "network" else f"{source}."
+                found[f"score.{kind}without.{name}"] = scores(x, rows)
     return {"train": train, **found}

@@ -87,7 +87,8 @@ def headline(policy: str, subject: Mapping[str, Finding], puzzles: int) -> str:
             if is_legible(subject)
             else "is not shown to be better than every control"
         )
-        beside = "" if gain.control is None else f" ({_number(gain.control, True)})"
+        control = subject.get("probe.third.control.co_occurrence")
+        beside = "" if control is None else f" ({_number(control.estimate, True)})"
         parts.append(
             f"A linear probe for the third move {verdict}: over one that knows the first move and the board "
             f"alone{beside} it gains {_alone(gain)}."
@@ -120,7 +121,8 @@ def _verdict(subject: Mapping[str, Finding], rule: str, margin: Finding, policy:
     part = ""
     if forced is not None and forced.low > 0:
         part = f" Where the reply is forced, one subset of several, it is {_alone(forced, False)} (n = {forced.n})."
-    return f"No look-ahead was found in {policy}: {numbers}, which is not told from nothing.{could}{part}{beside}"
+    weighed = "which is less than they do" if margin.high < 0 else "which is not told from nothing"
+    return f"No look-ahead was found in {policy}: {numbers}, {weighed}.{could}{part}{beside}"
 
 
 def sections(subject: Mapping[str, Finding], rejected: Sequence[str]) -> list[dict[str, str]]:
@@ -244,7 +246,7 @@ def _branch_words(subject: Mapping[str, Finding]) -> str:
 
 def _probe_words(subject: Mapping[str, Finding]) -> str:
     gains = {
-        words: subject[f"probe.third.gain.{name}"]
+        words: (subject[f"probe.third.gain.{name}"], subject[f"probe.third.control.{name}"])
         for name, words in (
             ("co_occurrence", "the first move and the board alone"), ("observation", "the planes"),
             ("untrained", "the untrained network"),
@@ -254,8 +256,8 @@ def _probe_words(subject: Mapping[str, Finding]) -> str:
     if not gains:
         return "Not answered: too few lines of three plies."
     said = "; ".join(
-        f"{words} {_alone(f)}" + ("" if f.control is None else f" (which reads {_number(f.control, True)})")
-        for words, f in gains.items()
+        f"{words} {_alone(gain)} (which reads {_number(control.estimate, True)})"
+        for words, (gain, control) in gains.items()
     )
     words = f"Gain in accuracy of a linear probe for the third move, over the same on {said}."
     least = subject.get("probe.third.detectable")
@@ -265,20 +267,22 @@ def _probe_words(subject: Mapping[str, Finding]) -> str:
 
 
 def _mate_words(subject: Mapping[str, Finding]) -> str:
-    """Whether the reading of mate generalises: every unseen motif above chance by its whole interval."""
+    """Whether the reading of mate generalises: for how many unseen motifs it is above the planes by its whole interval."""
     if "probe.mate.untrained" not in subject or "probe.mate.observation" not in subject:
         return ""
     blank, planes = subject["probe.mate.untrained"], subject["probe.mate.observation"]
     words = f" That the line ends in mate is read with an area of {_alone(blank, False)}"
     if blank.control is not None and planes.control is not None:
         words += f" (untrained {_number(blank.control, False)}, planes {_number(planes.control, False)})"
-    unseen = [f for name, f in subject.items() if name.startswith("probe.mate.without.")]
-    if not unseen:
+    gains = [f for name, f in subject.items() if name.startswith("probe.mate.gain.")]
+    if not gains:
         return words + "."
-    worst = min(unseen, key=lambda f: f.estimate)
-    name = worst.id.rsplit(".", 1)[1].replace("_", " ")
-    read = [f for f in unseen if f.low > 0.5]
+    least = min(gains, key=lambda f: f.estimate)
+    name = least.id.rsplit(".", 1)[1]
+    shown = told(subject[f"probe.mate.without.{name}"], False)
+    read = [f for f in gains if f.low > 0]
     return (
-        f"{words}. With one motif left out of training, mates with it are still read above chance for {len(read)} of "
-        f"{len(unseen)} motifs; the hardest, {name}: {told(worst, False)}."
+        f"{words}. With one motif left out of training, mates with it are read better than off the planes, by the whole "
+        f"interval of the difference, for {len(read)} of {len(gains)} motifs; the least so, {name.replace('_', ' ')}: "
+        f"{shown}, which is {told(least, False)} more."
     )

@@ -30,6 +30,16 @@ LEAST_MOVES = 12
 """of the level whose plan is drawn tick by tick"""
 FRAMES = 40
 """of the animation, at most"""
+SHOWN = {
+    "solve-rates": ("solve.*", "resnet.generated.solve"),
+    "thinking-gains": ("thinking.*.gain_*",),
+    "cycles": ("cycles.generated.think_*",),
+    "probe-agent": ("probe.agent.*",),
+    "probe-box": ("probe.box.*",),
+    "plan-ticks": ("plan.tick.*",),
+    "written": ("write.agent_shortcut", "write.agent_shortcut.own_square", "write.box_shortcut"),
+}
+"""figure -> the findings that it draws"""
 
 
 def figures(setup: Setup, table: Table, found: Found) -> Iterator[Placed]:
@@ -198,9 +208,8 @@ def _tick_by_tick(setup: Setup, found: Found) -> Iterator[Placed]:
     boards = []
     for look in range(looks):
         for tick in range(setup.layout.ticks):
-            agent, box = read_plans(
-                setup, found["probes"], {k: v[i : i + 1] for k, v in maps[look].items()}, tick
-            )
+            one = {k: v[i : i + 1] for k, v in maps[look].items()}
+            agent, box = read_plans(setup, found["probes"], found["forming"], one, look, tick)
             boards.append(
                 _board(state, i, f"look {look + 1}, tick {tick + 1}", *_shown(state, i, agent[0], box[0]))
             )
@@ -256,11 +265,13 @@ def _paths(player: np.ndarray, boxes: np.ndarray, moves: np.ndarray) -> tuple[np
 
 
 def _written(setup: Setup, table: Table, found: Found) -> Iterator[Placed]:
-    rows = [
-        table[k] for t in TARGETS for k in (f"write.{t}_shortcut", f"write.{t}_shortcut.solved") if k in table
-    ]
+    said = {
+        "": "longer way taken", ".own_square": "by the player's square alone", ".solved": "level solved in the end",
+    }  # fmt: skip
+    named = [(table.get(f"write.{t}_shortcut{k}"), words) for t in TARGETS for k, words in said.items()]
+    rows = [f for f, _ in named if f is not None]
     if rows:
-        labels = ["longer way taken", "level solved in the end"] * (len(rows) // 2)
+        labels = [words for f, words in named if f is not None]
         groups = [f"{f.question.split(' levels')[0].capitalize()} levels" for f in rows]
         svg = forest_of(labels, rows, "A longer way is written into the memory", groups=groups, percent=True)
         yield (
@@ -294,5 +305,5 @@ def _example(setup: Setup, stored: Mapping[str, Any], target: str) -> Iterator[P
     yield (
         f"example-{target}",
         "write",
-        Figure.of(svg, f"{caption} Arrows: what the network did, what was written."),
+        Figure.of(svg, f"{caption} Arrows: what it did, what was written (never where the player stands)."),
     )

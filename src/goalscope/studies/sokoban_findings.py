@@ -179,12 +179,9 @@ def write_findings_of(setup: Setup, found: Arrays) -> Iterator[Finding]:
         written, random = by_level("written"), by_level("random")
         equal = "random vectors of equal norm"
         yield made(
-            key,
-            f"{words}: P(the longer way is taken) where it is written",
-            mean(written),
-            mean(random),
-            equal,
-        )
+            key, f"{words}: P(the longer way is taken) where it is written on all squares but the player's own",
+            mean(written), mean(random), equal,
+        )  # fmt: skip
         yield made(
             f"{key}.lift", f"{words}: P(longer way) with the plan minus that with {equal}, paired",
             bootstrap_difference(written, random, bounds=(-1, 1), seed=seed), None, f"none: {equal} are what is subtracted",
@@ -197,6 +194,16 @@ def write_findings_of(setup: Setup, found: Arrays) -> Iterator[Finding]:
             f"{key}.solved", f"{words}: P(solved in the end) where the longer way is written",
             mean(by_level("written_solved")), mean(by_level("random_solved")), equal,
         )  # fmt: skip
+        if f"{target}.own" in found:
+            at, strong = found[f"{target}.own_chosen"].astype(int)
+            yield made(
+                f"{key}.own_square",
+                f"{words}: P(the longer way is taken) where the player's own square alone is written, with the next move",
+                mean(by_level("own")), mean(by_level("own_random")), f"{equal} on that square",
+                method=f"probe directions at {setup.layout.words(setup.layout.parts[at])}, every tick, strength "
+                f"{STRENGTHS[strong]:g} of the spread; chosen on other levels",
+                site=_site(setup, setup.layout.parts[at], setup.layout.ticks - 1),
+            )  # fmt: skip
         usual = float(np.median(found[f"{target}.ordinary"]))
         far, other = (
             bootstrap_mean(found[f"{target}.{k}"] / usual, seed=seed) for k in ("far", "far_random")

@@ -102,7 +102,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         table = {f.id: f for f in findings}
         figures = list(sokoban_figures.figures(setup, table, found))
         write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures)
+        write_figures(run.path, figures, sokoban_figures.SHOWN)
         record = {
             "title": f"Does {setup.policy.name} plan?",
             "headline": sokoban_words.headline(setup, table),

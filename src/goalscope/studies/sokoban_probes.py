@@ -4,7 +4,8 @@ Labels are what the episode goes on to do (`sokoban_measure.plan_labels`), on fl
 free. A layer is read from all that it holds on a square (hidden and cell state of a DRC). Everything is fitted on training
 levels and judged on others; the part whose probe is carried on is chosen on training levels too. The controls are a probe
 on the four planes at the square, one on the planes of the 7 x 7 squares around it, the untrained network that sees the
-same episodes, and labels drawn at random for every square of a level.
+same episodes, and labels drawn at random once for every square of a level. What the first looks hold is another matter: a
+memory that has just begun is not one in the middle of an episode, so each of those ticks has probes of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from goalscope.activations import capture
 from goalscope.methods.probe import fit_probe, map_rows
 from goalscope.methods.probe.scores import tally
 from goalscope.studies.sokoban_measure import CLASSES, captured, moments, plan_labels, play
-from goalscope.studies.sokoban_setup import Layout, Setup, board_world, planes_of
+from goalscope.studies.sokoban_setup import Layout, Setup, board_world
+from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban import SokobanState
 
 TARGETS = ("agent", "box")
@@ -33,6 +35,8 @@ WINDOW = 7
 PENALTY = 1e-3
 LOOKS = 5
 """that are followed tick by tick, before the first move"""
+FITTING = 2
+"""levels that the probes of the first looks are fitted to, for each one that judges them"""
 LEAST_LOG = -30.0
 """log-probability of a class that a probe has never met"""
 SAMPLE = 3000
@@ -58,13 +62,14 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
     level, time = moments(played.length, MOMENTS, LATEST, setup.about.seed)
     labels = dict(zip(TARGETS, plan_labels(played, level, time), strict=True))
     rows, floor = _rows(setup, state, played.moves, level, time)
-    by_row = level[np.nonzero(floor)[0]]
+    moment, *square = np.nonzero(floor)
+    by_row, square = level[moment], np.ravel_multi_index(square, state.walls.shape[1:])
     train = by_row % 10 < 6
     found = {"solved": played.solved, "floor_rows": np.array([train.sum(), (~train).sum()])}
     found |= _ordinary(setup, rows, by_row)
     for target in TARGETS:
         y = labels[target][floor].astype(np.int64)
-        found |= dict(_judged(target, rows, y, by_row, train, setup))
+        found |= dict(_judged(target, rows, y, by_row, square, train, setup))
     return found
 
 
@@ -119,8 +124,9 @@ def window(planes: Tensor) -> Tensor:
 
 
 def _judged(
-    target: str, rows: dict[str, Tensor], y: np.ndarray, level: np.ndarray, train: np.ndarray, setup: Setup
-) -> Iterator[tuple[str, np.ndarray]]:
+    target: str, rows: dict[str, Tensor], y: np.ndarray, level: np.ndarray, square: np.ndarray, train: np.ndarray,
+    setup: Setup,
+) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
     """The entries of `read` for one target."""
     last = setup.layout.ticks - 1
     for name, x in rows.items():
@@ -129,7 +135,7 @@ def _judged(
         if name not in ("observation", "both"):
             yield f"weights.{target}.{name}", weights
             yield f"bias.{target}.{name}", bias
-    # Every fifth of the training levels chooses the part; the levels that judge are not looked at.
+    # Every sixth of the training levels chooses the part; the levels that judge are not looked at.
     inner = level % 10 < 5
     fits = []
     for part in setup.layout.parts:
@@ -138,7 +144,7 @@ def _judged(
         fits.append(macro_f1(sums))
     yield f"fit.{target}", np.array(fits)
     best = rows[f"policy.{setup.layout.parts[int(np.argmax(fits))]}.{last}"]
-    random = _random_labels(y, train, setup.about.seed)
+    random = random_labels(y, level, square, train, setup.about.seed)
     yield f"tally.{target}.random", tallied(best, *fitted(best, random, level, train), random, level, ~train)
     share = np.bincount(y[train], minlength=CLASSES) / train.sum()
     constant = np.log(np.maximum(share, np.exp(LEAST_LOG)))
@@ -158,9 +164,14 @@ def fitted(x: Tensor, y: np.ndarray, level: np.ndarray, rows: np.ndarray) -> tup
     return weights, bias
 
 
-def _random_labels(y: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
-    """Labels as often as the true ones, drawn for every row without looking at it."""
-    return np.random.default_rng([seed, 12]).choice(y[train], len(y))
+def random_labels(
+    y: np.ndarray, level: np.ndarray, square: np.ndarray, train: np.ndarray, seed: int
+) -> np.ndarray:
+    """[R] labels as often as the true ones of the training rows, drawn once for each square of a level: the same at all of
+    its moments, so that a probe may learn squares by heart as it may with the true ones."""
+    _, names = np.unique(np.stack([level, square]), axis=1, return_inverse=True)
+    drawn = np.random.default_rng([seed, 12]).choice(y[train], int(names.max()) + 1)
+    return drawn[names.ravel()]
 
 
 def tallied(
@@ -195,36 +206,42 @@ def best_part(setup: Setup, probes: Mapping[str, np.ndarray], target: str) -> st
 
 
 def reader(probes: Mapping[str, np.ndarray], target: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [5, D] and bias [5] of a probe of `read`."""
+    """Weights [5, D] and bias [5] of a probe of `read` or `forming`."""
     return probes[f"weights.{target}.{name}"], probes[f"bias.{target}.{name}"]
 
 
 def forming(setup: Setup, probes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The plan tick by tick while the network looks at the start, judged by the episode that follows.
 
+    Every look and tick has a probe of its own, fitted to that look and tick of other levels.
+
     Returns:
         `tally.TARGET.NETWORK.LOOK.TICK` [L, 4, 5] at the chosen part, looks from 0, networks `policy` and `untrained`;
-        `tally.TARGET.window` of the observation; `solved` [L].
+        `weights.TARGET.policy.LOOK.TICK` [5, D] and `bias.TARGET.policy.LOOK.TICK` [5]; `solved` [L].
     """
-    state = setup.levels(30_000_000, setup.sizes.first)
     looks = looks_followed(setup.module)
+    count = setup.sizes.first
+    judged, fitting = setup.levels(30_000_000, count), setup.levels(40_000_000, FITTING * count)
+    state = concatenate([judged, fitting])
     maps, played = first_looks(setup, setup.module, state, looks)
     blank, _ = first_looks(setup, setup.blank.module, state, looks)
     level = np.arange(len(state))
     labels = dict(zip(TARGETS, plan_labels(played, level, np.zeros_like(level)), strict=True))
     floor = ~state.walls
     by_row = level[np.nonzero(floor)[0]]
-    around = map_rows(window(planes_of(state)), level, floor)[0]
-    found = {"solved": played.solved}
+    held = by_row < count
+    found = {"solved": played.solved[:count]}
     for target in TARGETS:
-        y, part = labels[target][floor], best_part(setup, probes, target)
+        y, part = labels[target][floor].astype(np.int64), best_part(setup, probes, target)
         for network, seen in (("policy", maps), ("untrained", blank)):
             for look in range(looks):
                 for tick in range(setup.layout.ticks):
                     x = map_rows(together(setup.layout, seen[look], part, tick), level, floor)[0]
-                    weights = reader(probes, target, f"{network}.{part}.{tick}")
-                    found[f"tally.{target}.{network}.{look}.{tick}"] = tallied(x, *weights, y, by_row)
-        found[f"tally.{target}.window"] = tallied(around, *reader(probes, target, "window"), y, by_row)
+                    name = f"{target}.{network}.{look}.{tick}"
+                    weights, bias = fitted(x, y, by_row, ~held)
+                    found[f"tally.{name}"] = tallied(x, weights, bias, y, by_row, held)
+                    if network == "policy":
+                        found |= {f"weights.{name}": weights, f"bias.{name}": bias}
     return found
 
 
@@ -251,12 +268,12 @@ def first_looks(
 
 
 def read_plans(
-    setup: Setup, probes: Mapping[str, np.ndarray], maps: Maps, tick: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The agent's and the boxes' plan [N, H, W, 4] that the chosen parts hold at a tick: chances of each direction."""
+    setup: Setup, probes: Mapping[str, np.ndarray], formed: Mapping[str, np.ndarray], maps: Maps, look: int, tick: int
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The agent's and the boxes' plan [N, H, W, 4] that the chosen parts hold at a tick of a look at the start: chances of
+    each direction, by the probes of `forming`."""
     plans = []
     for target in TARGETS:
-        part = best_part(setup, probes, target)
-        x = together(setup.layout, maps, part, tick).movedim(1, -1)
-        plans.append(log_chances(x, *reader(probes, target, f"policy.{part}.{tick}")).exp()[..., :4].numpy())
+        x = together(setup.layout, maps, best_part(setup, probes, target), tick).movedim(1, -1)
+        plans.append(log_chances(x, *reader(formed, target, f"policy.{look}.{tick}")).exp()[..., :4].numpy())
     return plans[0], plans[1]

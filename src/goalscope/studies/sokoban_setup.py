@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from goalscope.policies.checkpoint import Policy, load, packaged
 from goalscope.policies.drc import DRC
 from goalscope.policies.resnet import ResNet, parameters
 from goalscope.studies.maze_findings import About
 from goalscope.worlds.contract import take
-from goalscope.worlds.sokoban import Sokoban, SokobanState
+from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
+from goalscope.worlds.sokoban_solver import Outcome, solve
 from goalscope.worlds.sokoban_text import level_text, read_level_file, stack
 
 ALL = "all"
@@ -27,6 +27,8 @@ THINKING = (0, 1, 2, 4, 8, 16)
 """looks at the start before the first move"""
 FIRST_LEVEL = 2_000_000
 """number of the first generated level: far from those that trainings and model cards use"""
+NODES = 5_000
+"""positions within which a level of a file that has no solution is found out; one that takes more is kept"""
 SLOW = 250_000
 """parameters from which a network counts as slow"""
 
@@ -44,7 +46,7 @@ class Sizes:
     episodes: int
     """whose episodes the plan probes are fitted to and judged on"""
     first: int
-    """whose first looks are followed tick by tick"""
+    """whose first looks are followed tick by tick; as many again, twice, fit the probes of those looks"""
     shortcuts: int
     """of each family that a longer way is written into, each in eight symmetries"""
     chosen: int
@@ -57,6 +59,8 @@ FULL = Sizes(300, 100, 1000, 400, 150, 25, 8, 3)
 MIDDLE = Sizes(100, 40, 300, 90, 60, 25, 3, 1)
 """of a slow network"""
 QUICK = Sizes(60, 24, 60, 60, 30, 8, 2, 1)
+SHORT = Sizes(40, 16, 40, 40, 20, 8, 2, 1)
+"""of a slow network in a quick study"""
 
 
 @dataclass(frozen=True)
@@ -148,12 +152,6 @@ def board_world(module: nn.Module, state: SokobanState) -> Sokoban:
     return Sokoban(height, width, observation="rgb" if getattr(module, "planes", 4) == 3 else "planes")
 
 
-def planes_of(state: SokobanState) -> Tensor:
-    """[N, 4, H, W] float: what there is to be seen, as planes."""
-    _, height, width = state.walls.shape
-    return torch.from_numpy(Sokoban(height, width).observe(state)).float()
-
-
 def layout(module: nn.Module, sites: tuple[str, ...] | None) -> Layout:
     """The sites of a DRC (hidden and cell states) or a residual network, or those that the caller names for another one.
 
@@ -190,9 +188,10 @@ def described(policy: Policy) -> tuple[int, int]:
 
 def sizes_of(policy: Policy, quick: bool) -> Sizes:
     """How many levels: fewer of a slow network, fewest in a quick study."""
+    slow = parameters(policy.module) > SLOW
     if quick:
-        return QUICK
-    return MIDDLE if parameters(policy.module) > SLOW else FULL
+        return SHORT if slow else QUICK
+    return MIDDLE if slow else FULL
 
 
 def without_memory(policy: Policy) -> Policy | None:
@@ -208,7 +207,7 @@ def level_sets(policy: Policy, sizes: Sizes, file: str | None) -> dict[str, Leve
     """The generated sets and the levels of a file.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or no level of it fits the policy.
+        FileNotFoundError, ValueError: no such file, or no level of it fits the policy and can be solved.
     """
     size, boxes = described(policy)
     fixed = getattr(policy.module, "size", None)
@@ -238,21 +237,24 @@ def _generated(size: int, boxes: int, count: int, thinking: tuple[int, ...]) -> 
 
 
 def _from_file(path: str, policy: Policy, size: int, most: int) -> LevelSet:
-    """The levels of a file that fit, smaller ones in walls up to the policy's size."""
+    """The levels of a file that fit and can be solved, smaller ones in walls up to the policy's size."""
     read = read_level_file(path)
     fixed = getattr(policy.module, "size", None)
-    kept, left_out = [], [f"not read: {error}" for error in read.errors]
+    kept, left_out, beyond = [], [f"not read: {error}" for error in read.errors], 0
     for level in read.levels:
         height, width = level.state.walls.shape[1:]
         if fixed is not None and max(height, width) > fixed:
             left_out.append(f"{level.name!r} is {height} x {width}, the policy takes {fixed} x {fixed}")
+        elif len(kept) == most:
+            beyond += 1
+        elif (fault := _no_task(level.state)) is not None:
+            left_out.append(f"{level.name!r} {fault}")
         else:
             kept.append((level.name, stack([level.state], (max(height, size), max(width, size)))))
     if not kept:
-        raise ValueError(f"{path}: no level fits {policy.name}: {left_out[0]}")
-    if len(kept) > most:
-        left_out.append(f"{len(kept) - most} levels after the first {most}")
-        kept = kept[:most]
+        raise ValueError(f"{path}: no level fits {policy.name} and can be solved: {left_out[0]}")
+    if beyond:
+        left_out.append(f"{beyond} levels after the first {most}")
     # Boards of one size play together, so the levels are put in the order of their sizes.
     kept.sort(key=lambda item: item[1].walls.shape[1:])
     shapes = list(dict.fromkeys(state.walls.shape[1:] for _, state in kept))
@@ -264,6 +266,15 @@ def _from_file(path: str, policy: Policy, size: int, most: int) -> LevelSet:
         + (f"; and {len(left_out) - 5} more." if len(left_out) > 5 else ".")
     )
     return LevelSet(f"levels of {Path(path).name}", tuple(name for name, _ in kept), groups, note, THINKING)
+
+
+def _no_task(state: SokobanState) -> str | None:
+    """Why a level says nothing of a policy; None where it does, also where the search gives up."""
+    if solved(state)[0]:
+        return "is solved already"
+    if state.boxes.sum() > state.goals.sum() or solve(state, NODES).outcome is Outcome.NO_SOLUTION:
+        return "has no solution"
+    return None
 
 
 def board_of(levels: LevelSet, index: int) -> Any:

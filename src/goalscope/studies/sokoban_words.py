@@ -2,7 +2,8 @@
 
 That a plan is in the memory is claimed only where its probe beats, by whole intervals, what the square, the untrained
 network and random labels give. What the surroundings give away is said beside it, and that it causes the moves only where
-writing it beats random vectors. A null result comes with the effect that the data could have shown.
+writing it, on other squares than the player's own, beats random vectors. A null result comes with the effect that the data
+could have shown.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Found = Mapping[str, Mapping[str, Any]]
 NAMES = {"agent": "the player", "box": "the boxes"}
 ENOUGH = 20
 """levels without which no effect of thinking is spoken of"""
+ABOVE_FLOOR = 0.05
+"""F1 above the most frequent label's from which a control could have failed a probe"""
 LISTED = 12
 """levels that are named in a sentence; a small file's levels are all told"""
 
@@ -63,8 +66,8 @@ def headline(setup: Setup, table: Table) -> str:
                  "what it does."]  # fmt: skip
     for target in caused:
         parts.append(
-            f"With the longer way of {'a box' if target == 'box' else 'the player'} written it is taken in "
-            f"{told(table[f'write.{target}_shortcut'])}."
+            f"With the longer way of {'a box' if target == 'box' else 'the player'} written, on all squares but the "
+            f"player's own, it is taken in {told(table[f'write.{target}_shortcut'])}."
         )
     for words, which in (("better", lambda f: f.high < 0), ("no worse", lambda f: f.low <= 0 <= f.high)):
         around = [t for t in read if which(table[f"probe.{t}.gain.window"])]
@@ -217,6 +220,28 @@ def _probe_words(setup: Setup, table: Table, found: Found, target: str) -> str:
         f"Where {NAMES[target]} will go is read from {setup.layout.words(part)} with a macro-F1 of {_f1(best)}; from the "
         f"observation at the square with {seen.estimate:.2f}: {verdict}. The 7 x 7 squares around it, a far larger "
         f"read-out, give {around.estimate:.2f} [{around.low:.2f}, {around.high:.2f}]. {adds}"
+        + _floor_words(table, target, best)
+    )
+
+
+def _floor_words(table: Table, target: str, best: Finding) -> str:
+    """Which controls are no higher than the most frequent label alone, so that any reading at all beats them."""
+    floor, random = (table[f"probe.{target}.{k}"] for k in ("constant", "random"))
+    controls = (
+        ("the untrained network", best.control, best.control_high),
+        ("random labels", random.estimate, random.high),
+    )
+    level = [
+        f"{name} ({value:.2f})"
+        for name, value, high in controls
+        if value is not None and high is not None and high < floor.estimate + ABOVE_FLOOR
+    ]
+    if not level:
+        return ""
+    others = " and the window" if len(level) == len(controls) else ", the window and the other control"
+    return (
+        f" {_capital(' and '.join(level))} merely {'equals' if len(level) == 1 else 'equal'} what the most frequent label "
+        f"gives ({floor.estimate:.2f}), so only the observation{others} could have failed this probe."
     )
 
 
@@ -225,8 +250,9 @@ def _plan_words(table: Table) -> str:
     for target in TARGETS:
         rise, later = (table.get(f"plan.rise.{target}.{k}") for k in ("first_look", "later_looks"))
         if rise is not None:
-            verb = "rises" if rise.low > max(0.0, rise.control_high or 0.0) else "is not shown to rise"
-            said.append(f"For {NAMES[target]} the F1 {verb} within the first look by {_f1(rise)}")
+            beyond = rise.low > max(0.0, rise.control_high or 0.0)
+            verb = "rises" if beyond else "is not shown to rise beyond the untrained network's"
+            said.append(f"For {NAMES[target]} the F1 {verb} within the first look: {_f1(rise)}")
             if later is not None:
                 more = (
                     "and more"
@@ -244,21 +270,40 @@ def _write_words(table: Table, found: Found) -> str:
     said = []
     for target in TARGETS:
         key = f"write.{target}_shortcut"
+        looked, kept = found["writing"][f"{target}.looked"].astype(int)
+        solved_short = f"{kept} of {looked} {target}-shortcut levels are solved by the shorter way"
         if key not in table:
-            said.append(f"No {target}-shortcut level is solved by the shorter way, so none can be judged.")
+            said.append(f"{solved_short}, too few to judge.")
             continue
         main, lift, solved, far = (
             table[k] for k in (key, f"{key}.lift", f"{key}.solved", f"{key}.off_manifold")
         )
         verdict = "" if is_cause(table, target) else (
             f" That is not told from random vectors; {100 * smallest_effect(lift):.0f} points would have been.")  # fmt: skip
-        looked, kept = found["writing"][f"{target}.looked"].astype(int)
         said.append(
-            f"{_capital(target)}-shortcut ({main.n} levels in eight symmetries; {kept} of {looked} looked at are solved by "
-            f"the shorter way): the longer way is taken in {told(main)}.{verdict} The level is then solved in "
-            f"{told(solved)}. The written squares lie {_f1(far)} times as far out as ordinary ones."
+            f"{_capital(target)}-shortcut ({main.n} levels in eight symmetries; {solved_short}): with the plan written on "
+            f"all squares but the player's own the longer way is taken in {told(main)}.{verdict} The level is then "
+            f"solved in {told(solved)}. The written squares lie {_f1(far)} times as far out as ordinary ones."
         )  # fmt: skip
+        if (own := table.get(f"{key}.own_square")) is not None:
+            said.append(_own_words(own, is_cause(table, target)))
     return " ".join(said)
+
+
+def _own_words(own: Finding, ahead: bool) -> str:
+    """What it means that the player's own square alone dictates the moves, or does not."""
+    words = (
+        "With nothing but the next move written, on the player's own square and in the layers where that does most, the "
+        f"longer way is taken in {told(own)}."
+    )
+    if own.control_high is None or own.low <= own.control_high:
+        return f"{words} That the move can be dictated there is not shown."
+    if ahead:
+        return (
+            f"{words} So a move can be dictated where the player stands, plan or not; the number before this leaves that "
+            "square out, and shows that what is written elsewhere is followed as well."
+        )
+    return f"{words} So a move can be dictated where the player stands, but that a plan elsewhere is followed is not shown."
 
 
 def _larger_words(setup: Setup, table: Table) -> str:

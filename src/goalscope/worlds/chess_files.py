@@ -13,6 +13,8 @@ from typing import Any
 import chess
 import chess.pgn
 
+from goalscope.worlds.chess_state import faults
+
 
 def read_epd(text: str) -> list[tuple[chess.Board, dict[str, Any]]]:
     """Positions with their operations (`bm`, `id`, ...), one a line; empty lines and those that begin with # are skipped.
@@ -30,7 +32,7 @@ def read_epd(text: str) -> list[tuple[chess.Board, dict[str, Any]]]:
         except (ValueError, IndexError, KeyError) as error:
             raise ValueError(f"line {number} is no EPD: {error}") from error
         if not board.is_valid():
-            raise ValueError(f"line {number} holds an illegal position: {board.status()!s}")
+            raise ValueError(f"line {number} holds an illegal position: {faults(board)}")
         found.append((board, operations))
     return found
 

@@ -18,7 +18,7 @@ import chess
 import numpy as np
 
 from goalscope.worlds.chess_planes import encode
-from goalscope.worlds.chess_state import DEPTH, ChessState, from_boards, to_boards
+from goalscope.worlds.chess_state import DEPTH, ChessState, faults, from_boards, to_boards
 from goalscope.worlds.contract import Step, take
 
 LONGEST_OPENING = 60
@@ -256,7 +256,7 @@ def parse_fen(fen: str) -> chess.Board:
     except (ValueError, IndexError) as error:
         raise ValueError(f"illegal FEN {fen[:90]!r}: {error}") from error
     if not board.is_valid():
-        raise ValueError(f"illegal position {fen[:90]!r}: {board.status()!s}")
+        raise ValueError(f"illegal position {fen[:90]!r}: {faults(board)}")
     return board
 
 

@@ -16,10 +16,14 @@ from typing import Any
 
 import chess
 
+from goalscope.worlds.chess_state import faults
+
 COLUMNS = ("PuzzleId", "FEN", "Moves", "Rating", "Themes")
 """what is read; other columns are left alone"""
 LONGEST_LINE = 200
 """plies; a longer list of moves is no puzzle but a damaged row"""
+LAST_MOVE = 2**31 - 1
+"""the greatest move counter that a ChessState holds"""
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,15 @@ def _puzzle(row: Mapping[str, Any]) -> Puzzle:
     except ValueError as error:
         raise ValueError(f"illegal FEN {fen[:90]!r}: {error}") from error
     if not board.is_valid():
-        raise ValueError(f"illegal position {fen[:90]!r}: {board.status()!s}")
+        raise ValueError(f"illegal position {fen[:90]!r}: {faults(board)}")
     moves = text.split()
     if not 2 <= len(moves) <= LONGEST_LINE:
         raise ValueError(
             f"a puzzle has the opponent's move and at least one of the solver, at most {LONGEST_LINE}; "
             f"got {len(moves)} moves"
         )
+    if max(board.halfmove_clock, board.fullmove_number) + len(moves) > LAST_MOVE:
+        raise ValueError(f"the move counters of {fen[:90]!r} pass {LAST_MOVE} along the line")
     after = board.copy()
     line = []
     for ply, word in enumerate(moves):

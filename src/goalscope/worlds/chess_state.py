@@ -46,6 +46,14 @@ class ChessState:
         return len(self.turn)
 
 
+def faults(board: chess.Board) -> str:
+    """What makes a position illegal, in words: 'no white king and opposite check'; empty where it is legal."""
+    status = board.status()
+    return " and ".join(
+        flag.name.lower().replace("_", " ") for flag in type(status) if flag.name and flag & status
+    )
+
+
 def from_boards(boards: Sequence[chess.Board], depth: int = DEPTH) -> ChessState:
     """Positions of python-chess with what their move stacks hold of the game.
 
