@@ -21,16 +21,9 @@ BYTES = {"sokoban-small": 500_000, "sokoban-boxoban": 2_000_000}
 FOUND = {policy.name: policy for policy in packaged()}
 
 
-def agent(name: str):
-    """What is packaged under this name."""
-    if name not in FOUND:
-        pytest.skip(f"{name} is not packaged: its training (goalscope train sokoban --recipe {name}) goes on")
-    return FOUND[name]
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_is_small_and_its_card_says_how_it_came_about(name):
-    found, recipe = agent(name), RECIPES[name]
+    found, recipe = FOUND[name], RECIPES[name]
     assert sum(file.stat().st_size for file in found.folder.rglob("*") if file.is_file()) < BYTES[name]
     assert {WEIGHTS, CARD} <= {file.name for file in found.folder.iterdir()}
     assert found.config["world"] == {"name": "sokoban", "size": recipe.size, "boxes": recipe.boxes}
@@ -42,7 +35,6 @@ def test_it_is_small_and_its_card_says_how_it_came_about(name):
 
 
 def test_small_solves_nine_of_ten_unseen_levels_and_an_untrained_one_does_not():
-    agent("sokoban-small")
     world = Sokoban(8, 8, 2)
     levels = world.generate(np.arange(1000))
     assert attempt(load("sokoban-small").module, world, levels, seed=1).mean() >= 0.9
@@ -53,7 +45,7 @@ def test_small_solves_nine_of_ten_unseen_levels_and_an_untrained_one_does_not():
 
 
 def test_the_network_without_memory_is_of_equal_size_and_as_good():
-    found = agent("sokoban-small-resnet")
+    found = FOUND["sokoban-small-resnet"]
     small, plain = load("sokoban-small"), load("sokoban-small-resnet")
     assert isinstance(plain.module, ResNet) and plain.config["world"] == small.config["world"]
     assert parameters(plain.module) == pytest.approx(parameters(small.module), rel=0.02)
@@ -67,7 +59,6 @@ def test_the_network_without_memory_is_of_equal_size_and_as_good():
 
 
 def test_boxoban_solves_half_of_the_unfiltered_test_levels():
-    agent("sokoban-boxoban")
     data = os.environ.get("GOALSCOPE_DATA")
     if not data:
         pytest.skip("set GOALSCOPE_DATA to the folder with sokoban/boxoban")
