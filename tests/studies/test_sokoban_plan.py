@@ -35,7 +35,7 @@ from goalscope.studies.sokoban_shortcuts import (
     ways_taken,
 )  # fmt: skip
 from goalscope.studies.sokoban_solving import difference, solve_set
-from goalscope.studies.sokoban_words import _floor_words, _write_words, is_cause
+from goalscope.studies.sokoban_words import FAR, _floor_words, _write_words, far_out, is_cause
 from goalscope.worlds.sokoban import Sokoban
 from goalscope.worlds.sokoban_solver import Outcome, solve
 from goalscope.worlds.sokoban_text import parse_level
@@ -108,6 +108,10 @@ def test_writing_another_plan_changes_the_moves(planted: tuple[maze_goal.Outcome
         assert written.estimate > 0.9 and written.control is not None and written.control < 0.5
         assert found[f"write.{target}_shortcut.lift"].low > 0
         assert found[f"write.{target}_shortcut.bare"].estimate == 0
+    distance = found["write.agent_shortcut.off_manifold"]
+    assert distance.estimate < FAR and far_out(found, "agent") == "" == far_out({}, "agent")
+    beyond = replace(distance, estimate=91.4, low=91.2, high=91.8)
+    assert "91 times as far out" in far_out({distance.id: beyond}, "agent")
     own = found["write.agent_shortcut.own_square"]
     assert own.estimate < 0.1 and "write.box_shortcut.own_square" not in found
     assert found["solve.generated.think_0"].estimate == 1 and found["solve.generated.think_0"].control == 0

@@ -26,6 +26,8 @@ ENOUGH = 20
 """levels without which no effect of thinking is spoken of"""
 ABOVE_FLOOR = 0.05
 """F1 above the most frequent label's from which a control could have failed a probe"""
+FAR = 5.0
+"""times the ordinary distance from which written squares are called out in the headline"""
 LISTED = 12
 """levels that are named in a sentence; a small file's levels are all told"""
 
@@ -50,6 +52,14 @@ def is_cause(table: Table, target: str) -> bool:
     return lift is not None and lift.low > 0
 
 
+def far_out(table: Table, target: str) -> str:
+    """What must be said beside an effect of activations that the network never meets; else nothing."""
+    found = table.get(f"write.{target}_shortcut.off_manifold")
+    if found is None or found.estimate < FAR:
+        return ""
+    return f", but only with squares written {found.estimate:.0f} times as far out as ordinary ones"
+
+
 def headline(setup: Setup, table: Table) -> str:
     """One paragraph: is there a plan, does it cause the moves, what does thinking buy."""
     read = [t for t in TARGETS if is_read(table, t)]
@@ -67,7 +77,7 @@ def headline(setup: Setup, table: Table) -> str:
     for target in caused:
         parts.append(
             f"With the longer way of {'a box' if target == 'box' else 'the player'} written, on all squares but the "
-            f"player's own, it is taken in {told(table[f'write.{target}_shortcut'])}."
+            f"player's own, it is taken in {told(table[f'write.{target}_shortcut'])}{far_out(table, target)}."
         )
     for words, which in (("better", lambda f: f.high < 0), ("no worse", lambda f: f.low <= 0 <= f.high)):
         around = [t for t in read if which(table[f"probe.{t}.gain.window"])]
