@@ -149,7 +149,8 @@ def test_every_policy_in_the_package_loads():
         loaded = checkpoint.load(policy.name)
         assert loaded.config == policy.config
         assert policy.card.strip(), f"{policy.name} has an empty card"
-        assert (policy.folder / "model.safetensors").stat().st_size < 500_000
+        most = 2_000_000 if policy.name == "sokoban-boxoban" else 500_000
+        assert (policy.folder / "model.safetensors").stat().st_size < most
 
 
 def test_unknown_name_shows_near_matches_and_the_list(packages: Path):
