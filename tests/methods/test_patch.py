@@ -310,19 +310,9 @@ def test_mean_and_zero_ablation(linear, pair):
         ablation_effects(linear, clean, ["0"], first, how="mean")
 
 
-class Branching(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        return y if y.sum() > -1e9 else -y
-
-
-def test_a_module_that_cannot_be_traced_is_swept_by_full_forwards():
+def test_a_module_that_cannot_be_traced_is_swept_by_full_forwards(branching: nn.Module):
     torch.manual_seed(0)
-    module, clean, corrupt = Branching(), torch.randn(4, 6), torch.randn(4, 6)
+    module, clean, corrupt = branching, torch.randn(4, 6), torch.randn(4, 6)
     with pytest.warns(RuntimeWarning, match="full forwards"):
         result = patch_effects(module, clean, corrupt, ["first"], first)
     assert result.exact_forwards == ("first",)

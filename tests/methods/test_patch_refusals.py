@@ -15,18 +15,6 @@ def first(output: Tensor) -> Tensor:
     return output[:, 0]
 
 
-class Branching(nn.Module):
-    """Cannot be traced."""
-
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        return y if y.sum() > -1e9 else -y
-
-
 @pytest.fixture
 def linear() -> nn.Sequential:
     torch.manual_seed(0)
@@ -50,9 +38,9 @@ def test_an_infinite_metric_is_refused(linear, pair, value: float):
 
 
 @pytest.mark.parametrize("traced", [True, False])
-def test_activations_that_are_not_finite_name_run_site_and_sample(linear, pair, traced: bool):
+def test_activations_that_are_not_finite_name_run_site_and_sample(linear, branching, pair, traced: bool):
     clean, corrupt = pair
-    module = linear if traced else Branching().double()
+    module = linear if traced else branching.double()
     site = "1" if traced else "first"
     for given, run in ((clean, "the run that is patched"), (corrupt, "the noising source run")):
         broken = given.clone()

@@ -35,7 +35,7 @@ from goalscope.studies.sokoban_shortcuts import (
     ways_taken,
 )  # fmt: skip
 from goalscope.studies.sokoban_solving import difference, solve_set
-from goalscope.studies.sokoban_words import FAR, _floor_words, _write_words, far_out, is_cause
+from goalscope.studies.sokoban_words import FAR, _floor_words, _write_words, far_out, headline, is_cause
 from goalscope.worlds.sokoban import Sokoban
 from goalscope.worlds.sokoban_solver import Outcome, solve
 from goalscope.worlds.sokoban_text import parse_level
@@ -112,6 +112,20 @@ def test_writing_another_plan_changes_the_moves(planted: tuple[maze_goal.Outcome
     assert distance.estimate < FAR and far_out(found, "agent") == "" == far_out({}, "agent")
     beyond = replace(distance, estimate=91.4, low=91.2, high=91.8)
     assert "91 times as far out" in far_out({distance.id: beyond}, "agent")
+    setup: Any = SimpleNamespace(
+        policy=SimpleNamespace(name="planner"),
+        sets={"generated": SimpleNamespace(thinking=(0, 1, 2, 4, 8, 16))},
+    )
+    assert headline(setup, found) == outcome.headline
+    far = found | {
+        i: replace(found[i], estimate=91.4, low=91.2, high=91.8) for i in found if i.endswith("off_manifold")
+    }
+    said = headline(setup, far)
+    assert (
+        "holds a plan" not in said
+        and "that this causes its moves is not shown" in said
+        and "91 times" in said
+    )
     own = found["write.agent_shortcut.own_square"]
     assert own.estimate < 0.1 and "write.box_shortcut.own_square" not in found
     assert found["solve.generated.think_0"].estimate == 1 and found["solve.generated.think_0"].control == 0

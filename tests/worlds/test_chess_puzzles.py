@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,8 +81,7 @@ def test_bad_rows_are_named_and_the_others_kept(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_row(change: dict, message: str) -> None:
     (rejected,) = parse_puzzles([{**GOOD, **change}]).rejected
     assert rejected.id == "00sHx"
-    with pytest.raises(ValueError, match=message):
-        raise ValueError(rejected.reason)
+    assert re.search(message, rejected.reason), rejected.reason
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def far_out(table: Table, target: str) -> str:
 def headline(setup: Setup, table: Table) -> str:
     """One paragraph: is there a plan, does it cause the moves, what does thinking buy."""
     read = [t for t in TARGETS if is_read(table, t)]
-    caused = [t for t in read if is_cause(table, t)]
+    followed = [t for t in read if is_cause(table, t)]
+    # What a network does with activations that it never meets shows nothing of what it does with its own.
+    caused = [t for t in followed if not far_out(table, t)]
     name = setup.policy.name
     if not read:
         parts = [f"No plan was found in {name}: probes do no better than their controls."]
@@ -74,7 +76,7 @@ def headline(setup: Setup, table: Table) -> str:
     else:
         parts = [f"{name} holds a plan of where {_both(read)} will go, and writing another one for {_both(caused)} changes "
                  "what it does."]  # fmt: skip
-    for target in caused:
+    for target in followed:
         parts.append(
             f"With the longer way of {'a box' if target == 'box' else 'the player'} written, on all squares but the "
             f"player's own, it is taken in {told(table[f'write.{target}_shortcut'])}{far_out(table, target)}."
