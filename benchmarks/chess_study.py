@@ -35,7 +35,7 @@ def repeated(source: Path, target: Path, number: int) -> None:
 
 def once(data: Path, puzzles: Path, folder: Path) -> tuple[float, float, float]:
     """Seconds, processor seconds and peak memory in MB of one run of the command in a fresh process."""
-    command = [sys.executable, "-c", "from goalscope.cli import main; main()", "study", "chess"]
+    command = [sys.executable, "-c", "from goalscope.commands.main import main; main()", "study", "chess"]
     command += ["--strong", str(data / "maia-1900.pb.gz"), "--weak", str(data / "maia-1100.pb.gz")]
     command += ["--puzzles", str(puzzles), "--out", str(folder)]
     watch = (

@@ -17,10 +17,10 @@ from statistics import median
 import numpy as np
 from scipy import sparse
 
-from goalscope.methods.reach import reach_probability
+from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState
-from goalscope.worlds.maze_paths import Squares, free_squares, maze_size
+from goalscope.worlds.maze.paths import Squares, free_squares, maze_size
 
 THREADS = min(2, os.cpu_count() or 1)
 REPETITIONS = 5

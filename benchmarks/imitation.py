@@ -19,11 +19,11 @@ import torch
 
 from goalscope.policies.drc import DRC
 from goalscope.training.imitation import COUNTS, imitate
-from goalscope.training.run_folder import rows_until
-from goalscope.training.sokoban import RECIPES
-from goalscope.training.sokoban_teachers import Library, Plans, Tables
+from goalscope.training.saved_state import rows_until
+from goalscope.training.sokoban.recipe import RECIPES
+from goalscope.training.sokoban.teachers import Library, Plans, Tables
 from goalscope.worlds.sokoban import Sokoban
-from goalscope.worlds.sokoban_solver import solve_many
+from goalscope.worlds.sokoban.solver import solve_many
 
 BUDGET = 0.10
 BATCHES = 40

@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 
 from goalscope.policies.checkpoint import load
-from goalscope.worlds.chess_planes import InputFormat, encode
-from goalscope.worlds.chess_state import from_boards
+from goalscope.worlds.chess.planes import InputFormat, encode
+from goalscope.worlds.chess.state import from_boards
 
 POSITIONS, REPEATS = 2048, 15
 NEEDED, SECONDS = 20_000, 0.5

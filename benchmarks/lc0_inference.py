@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from goalscope.policies.lc0 import PIECE, Lc0, evaluate
-from goalscope.policies.lc0_convert import load_lc0
-from goalscope.worlds.chess_state import ChessState, from_boards
+from goalscope.policies.lc0.convert import load_lc0
+from goalscope.worlds.chess.state import ChessState, from_boards
 
 BATCH = 256
 REPEATS = 25

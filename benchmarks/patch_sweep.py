@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from goalscope.methods.patch import patch_effects
+from goalscope.methods.intervening.patch import patch_effects
 from goalscope.policies.impala import Impala
 
 POSITIONS = 64

@@ -19,9 +19,9 @@ import numpy as np
 
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState
-from goalscope.worlds.sokoban_lurd import replay
-from goalscope.worlds.sokoban_solver import solve
-from goalscope.worlds.sokoban_text import read_level_file
+from goalscope.worlds.sokoban.lurd import replay
+from goalscope.worlds.sokoban.solver import solve
+from goalscope.worlds.sokoban.text import read_level_file
 
 BOUND_SECONDS = 0.05
 NODE_LIMIT = 5_000_000

@@ -14,14 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from goalscope.studies.maze_goal import Options
+from goalscope.studies.maze_goal.study import Options
 
 BOUND_SECONDS = 60
 
 
 def once(levels: int, folder: Path) -> tuple[float, float]:
     """Seconds and peak memory in MB of one run of the command in a fresh process."""
-    command = [sys.executable, "-c", "from goalscope.cli import main; main()", "study", "maze"]
+    command = [sys.executable, "-c", "from goalscope.commands.main import main; main()", "study", "maze"]
     command += ["--levels", str(levels), "--out", str(folder)]
     watch = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True);"

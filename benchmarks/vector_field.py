@@ -21,7 +21,7 @@ from goalscope.policies.impala import Impala
 from goalscope.rollout import BATCH, vector_field
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze
-from goalscope.worlds.maze_paths import maze_size
+from goalscope.worlds.maze.paths import maze_size
 from goalscope.worlds.procgen import ProcgenMaze
 
 REPEATS = 15

@@ -31,19 +31,15 @@ MAY_IMPORT = {
         "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",
         "report",
     },
-    "findings_cli": {"evidence", "report"},
-    "forecast_cli": {"evidence", "findings_cli", "studies"},
-    "play_cli": {"worlds", "policies", "rollout", "plots", "studies"},
-    "study_cli": {"evidence", "studies"},
-    "train_cli": {"training"},
-    "cli": {"policies", "findings_cli", "forecast_cli", "play_cli", "study_cli", "train_cli"},
+    "viewing": {"worlds", "policies", "methods", "plots", "studies"},
+    "commands": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing"},
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout"},
 }  # fmt: skip
 """The import direction of ARCHITECTURE.md; a room is a folder or a file beside them ('' is the package)."""
 
 METHODS_APART = "methods"
-"""in this room the files do not import each other either"""
+"""in this room the methods do not import each other either; a method is a file, or a folder in one of its rooms"""
 
 
 def room(module: str) -> str:
@@ -79,6 +75,11 @@ def imported(source: str, module: str, is_package: bool) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "goalscope")
 
 
+def method(module: str) -> str:
+    """'goalscope.methods.reading.probe.linear' is of the method 'goalscope.methods.reading.probe'."""
+    return ".".join(module.split(".")[:4])
+
+
 def is_room(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
@@ -93,7 +94,7 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
             continue
         if there != here and there not in MAY_IMPORT[here]:
             found.append(name)
-        if there == here == METHODS_APART and name.count(".") > 1 and not is_package:
+        if there == here == METHODS_APART and method(name) != method(module):
             found.append(name)
     return found
 
@@ -115,12 +116,15 @@ def test_import_direction(file: Path):
         ("goalscope.worlds.maze", "def f():\n    from goalscope.rollout import play"),
         ("goalscope.worlds.maze", "if x:\n    import os, goalscope.plots.svg as svg"),
         ("goalscope.policies.x", "from goalscope.evidence.finding import Finding"),
-        ("goalscope.methods.reach", "from goalscope.methods.decision import fractional_logit"),
-        ("goalscope.methods.reach", "from .decision import fractional_logit"),
-        ("goalscope.methods.reach", "from goalscope.worlds.maze import Move"),
+        (
+            "goalscope.methods.behaviour.reach",
+            "from goalscope.methods.behaviour.decision import fractional_logit",
+        ),
+        ("goalscope.methods.behaviour.reach", "from .decision import fractional_logit"),
+        ("goalscope.methods.behaviour.reach", "from goalscope.worlds.maze import Move"),
         ("goalscope.evidence.store", "from goalscope.methods import reach"),
         ("goalscope.report.html", "from goalscope.plots.svg import clean"),
-        ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.reach')"),
+        ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.behaviour.reach')"),
     ],
 )
 def test_the_check_sees_every_form_of_import(module: str, source: str):
@@ -131,9 +135,9 @@ def test_the_check_sees_every_form_of_import(module: str, source: str):
     ("module", "source"),
     [
         ("goalscope.worlds.gym", "from goalscope.worlds.contract import World\nfrom . import maze"),
-        ("goalscope.methods.reach", "from goalscope.stats import Estimate"),
+        ("goalscope.methods.behaviour.reach", "from goalscope.stats import Estimate"),
         ("goalscope.evidence.finding", "from goalscope import __version__\nimport torch, numpy"),
-        ("goalscope.studies.maze_goal", "from goalscope.report.html import write_report"),
+        ("goalscope.studies.maze_goal.study", "from goalscope.report.html import write_report"),
     ],
 )
 def test_the_check_allows_what_the_table_allows(module: str, source: str):
@@ -155,9 +159,9 @@ def loaded_by(code: str) -> set[str]:
         "import goalscope",
         "import goalscope.report.html, goalscope.report.inline, goalscope.report.reading",
         "import goalscope.evidence.finding, goalscope.evidence.run_folder",
-        "import goalscope.plots, goalscope.plots.board, goalscope.plots.charts",
-        "sys.argv = ['goalscope', '--help']; from goalscope.cli import main; main()",
-        "sys.argv = ['goalscope', 'study', 'maze', '--help']; from goalscope.cli import main; main()",
+        "import goalscope.plots, goalscope.plots.boards.maze, goalscope.plots.charts",
+        "sys.argv = ['goalscope', '--help']; from goalscope.commands.main import main; main()",
+        "sys.argv = ['goalscope', 'study', 'maze', '--help']; from goalscope.commands.main import main; main()",
     ],
 )
 def test_no_torch_where_none_is_needed(code: str):

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from goalscope.activations import editing
-from goalscope.methods import reach
+from goalscope.methods.behaviour import reach
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState, Move, parse_maze
-from goalscope.worlds.maze_paths import Squares, decision_square, shortest_path, top_right
+from goalscope.worlds.maze.paths import Squares, decision_square, shortest_path, top_right
 
 BATCH = 128
 """observations in one forward: what a core works on then stays in its cache (measured; 1,024 took twice as long)"""
@@ -201,7 +201,7 @@ class VectorField:
     """the time limit"""
 
     def _repr_svg_(self) -> str:
-        from goalscope.plots.board import maze_svg
+        from goalscope.plots.boards.maze import maze_svg
 
         walls, mouse, cheese = self.maze.walls[0], self.maze.mouse[0], self.maze.cheese[0]
         paths = {"way to the top-right corner": shortest_path(walls, mouse, top_right(self.maze)[0])}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goalscope import cli
+from goalscope.commands import main as cli
 from goalscope.policies import checkpoint, download
 
 BODY = np.random.default_rng(0).bytes(300_000)

@@ -12,10 +12,10 @@ import torch
 from goalscope.policies.checkpoint import CARD, WEIGHTS, load, packaged
 from goalscope.policies.drc import DRC
 from goalscope.policies.resnet import ResNet, parameters
-from goalscope.training.sokoban import RECIPES, attempt
+from goalscope.training.sokoban.recipe import RECIPES, attempt
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban
-from goalscope.worlds.sokoban_text import read_level_file
+from goalscope.worlds.sokoban.text import read_level_file
 
 BYTES = {"sokoban-small": 500_000, "sokoban-boxoban": 2_000_000}
 FOUND = {policy.name: policy for policy in packaged()}

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
-from goalscope.methods.chess_motifs import MOTIFS, Witness, motifs
-from goalscope.worlds.chess_puzzles import Puzzle, read_puzzles
+from goalscope.methods.chess.motifs import MOTIFS, Witness, motifs
+from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="GOALSCOPE_DATA is unset: it points at the shared data")

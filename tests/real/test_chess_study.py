@@ -10,14 +10,22 @@ import pytest
 
 pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
-from goalscope.methods.chess_twins import Twin, changed_boards
+from goalscope.methods.chess.twins import Twin, changed_boards
 from goalscope.policies.checkpoint import load
-from goalscope.studies import chess_lookahead, chess_measure, chess_patches
-from goalscope.studies.chess_lookahead import Options, study
-from goalscope.studies.chess_measure import Player
-from goalscope.studies.chess_patches import Case, find_cases, layer_sites, lookahead_lines, patch_cases
-from goalscope.worlds.chess_game import move_number
-from goalscope.worlds.chess_puzzles import Puzzle, read_puzzles
+from goalscope.studies.chess_lookahead import measure as chess_measure
+from goalscope.studies.chess_lookahead import patches as chess_patches
+from goalscope.studies.chess_lookahead import study as chess_lookahead
+from goalscope.studies.chess_lookahead.measure import Player
+from goalscope.studies.chess_lookahead.patches import (
+    Case,
+    find_cases,
+    layer_sites,
+    lookahead_lines,
+    patch_cases,
+)
+from goalscope.studies.chess_lookahead.study import Options, study
+from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
+from goalscope.worlds.chess.world import move_number
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="GOALSCOPE_DATA is unset: it points at the shared data")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from goalscope.methods.reach import reach_probability
+from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.policies.checkpoint import load
 from goalscope.policies.impala import Impala, from_state_dict
 from goalscope.worlds.contract import take

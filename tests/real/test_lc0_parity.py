@@ -22,15 +22,15 @@ import chess  # noqa: E402
 from goalscope.policies.checkpoint import load, save, untrained  # noqa: E402
 from goalscope.policies.download import SOURCES  # noqa: E402
 from goalscope.policies.lc0 import Lc0, evaluate  # noqa: E402
-from goalscope.policies.lc0_moves import (  # noqa: E402
+from goalscope.policies.lc0.moves import (  # noqa: E402
     NAMES,
     convolution_map,
     legal_moves,
     log_probabilities,
     move_probabilities,
 )
-from goalscope.worlds.chess_planes import encode  # noqa: E402
-from goalscope.worlds.chess_state import from_boards  # noqa: E402
+from goalscope.worlds.chess.planes import encode  # noqa: E402
+from goalscope.worlds.chess.state import from_boards  # noqa: E402
 
 FOLDER = Path(str(DATA)) / "chess"
 FILES = {

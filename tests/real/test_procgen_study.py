@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from goalscope.studies.maze_goal import Options, study
+from goalscope.studies.maze_goal.study import Options, study
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 pytestmark = pytest.mark.skipif(

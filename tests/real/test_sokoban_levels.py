@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from goalscope.worlds.contract import take
-from goalscope.worlds.sokoban_lurd import replay
-from goalscope.worlds.sokoban_solver import Outcome, solve, solve_many
-from goalscope.worlds.sokoban_text import levels_text, read_level_file, read_levels
+from goalscope.worlds.sokoban.lurd import replay
+from goalscope.worlds.sokoban.solver import Outcome, solve, solve_many
+from goalscope.worlds.sokoban.text import levels_text, read_level_file, read_levels
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 if DATA is None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from goalscope.policies.checkpoint import load
-from goalscope.studies.sokoban_plan import Options, study
-from goalscope.studies.sokoban_play import play_level
-from goalscope.studies.sokoban_reader import plan_reader
-from goalscope.studies.sokoban_setup import QUICK, level_sets
+from goalscope.studies.sokoban_plan.setup import QUICK, level_sets
+from goalscope.studies.sokoban_plan.study import Options, study
+from goalscope.viewing.plan_reader import plan_reader
+from goalscope.viewing.sokoban import play_level
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState
-from goalscope.worlds.sokoban_text import read_levels
+from goalscope.worlds.sokoban.text import read_levels
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="GOALSCOPE_DATA is unset: it points at the shared data")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from goalscope.plots.board import Board, difference, panel_grid
+from goalscope.plots.boards.maze import Board, difference, panel_grid
 from goalscope.plots.charts import Line, curves, forest
 from goalscope.plots.figure import Figure, write_figures
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from goalscope.policies.drc import DRC
 from goalscope.policies.resnet import ResNet
 from goalscope.training.imitation import Imitation, imitate
-from goalscope.training.sokoban import attempt
-from goalscope.training.sokoban_teachers import Library, Plans, Tables
+from goalscope.training.sokoban.recipe import attempt
+from goalscope.training.sokoban.teachers import Library, Plans, Tables
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.sokoban import Sokoban, SokobanState
-from goalscope.worlds.sokoban_solver import solve_many
+from goalscope.worlds.sokoban.solver import solve_many
 
 WORLD = Sokoban(5, 5, 1, time_limit=30)
 

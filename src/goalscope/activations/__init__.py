@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goalscope.activations.edits import Edit, add, clamp, mean, replace, resample, zero
 from goalscope.activations.hooks import capture, editing, sites
-from goalscope.activations.resume import resume
+from goalscope.activations.recompute.from_site import resume
 
 if TYPE_CHECKING:
     from goalscope.activations.streaming import Stored, stored, stream

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from goalscope.activations.fold import samples
+from goalscope.activations.recompute.fold import samples
 
 Inputs = Tensor | tuple[Any, ...]
 Metric = Callable[[Any], Tensor]

@@ -1,6 +1,6 @@
 """Arrays as static SVG: mazes with vector fields, and charts with intervals and controls."""
 
-from goalscope.plots.board import Board, difference, maze_svg, panel_grid
+from goalscope.plots.boards.maze import Board, difference, maze_svg, panel_grid
 from goalscope.plots.charts import Bars, Line, bars, curves, forest, heat
 from goalscope.plots.figure import Figure, write_figures
 

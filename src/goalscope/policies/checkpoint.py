@@ -104,7 +104,7 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
     weights = path / WEIGHTS if path.is_dir() else path
     data = _read(weights)
     if path.is_file() and is_lc0(data):
-        from goalscope.policies.lc0_convert import load_lc0
+        from goalscope.policies.lc0.convert import load_lc0
 
         module, config = load_lc0(data, path)
     else:

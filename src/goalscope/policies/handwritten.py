@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from goalscope.policies import PolicyOutput
 from goalscope.worlds.maze import MazeState, Move
-from goalscope.worlds.maze_kernels import MOVE_COLUMNS, MOVE_ROWS
-from goalscope.worlds.maze_paths import distances, top_right
+from goalscope.worlds.maze.kernels import MOVE_COLUMNS, MOVE_ROWS
+from goalscope.worlds.maze.paths import distances, top_right
 
 RULES = ("cheese", "corner", "corner-then-cheese", "up-and-right")
 """Rules of the state alone. `right_hand_scores` needs the moves before, too."""

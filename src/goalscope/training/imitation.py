@@ -23,7 +23,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from goalscope.training.ppo import FIRST_TRAINING_SEED, advantages
-from goalscope.training.run_folder import read_state, rows_until, write_rows, write_state
+from goalscope.training.saved_state import read_state, rows_until, write_rows, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 VALUE_CLIP = 0.5

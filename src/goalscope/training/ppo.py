@@ -19,7 +19,7 @@ from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from goalscope.training.run_folder import read_state, rows_until, write_rows, write_state
+from goalscope.training.saved_state import read_state, rows_until, write_rows, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 # Training levels have seeds from here on: a study's levels, with smaller seeds, are unseen.

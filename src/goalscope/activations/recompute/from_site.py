@@ -1,0 +1,363 @@
+"""Run a forward once up to a site, then recompute only what depends on that site, skips included.
+
+`resume` is for one site; `Recording` keeps one run for many sites, as sweeps want. What is recomputed are the
+operations of the forward itself, in their order, on values that the forward itself made, so the output equals, bit for
+bit, that of a full forward with the site replaced.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
+from torch.utils import _pytree as pytree
+
+from goalscope.activations.hooks import editing, warn_of_randomness
+from goalscope.activations.recompute.trace import (
+    Trace,
+    Untraceable,
+    attribute,
+    filled,
+    hooked,
+    mark,
+    operation,
+)
+from goalscope.activations.sites import Site, parse, tensor_at, with_tensor
+
+_WARNED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_LOCK = threading.Lock()
+
+
+class Resumed:
+    """A forward that waits at a site; call it with a value for the site to get the module's output.
+
+    Gradients flow from the output to that value (and to the parameters that are read after the site). Parameters
+    are read when it is called; what does not depend on the site is as it was when the forward was run.
+
+    Attributes:
+        site: name of the site.
+        value: the activation at the site in the run.
+        output: what the module returned in the run.
+        traced: whether only what depends on the site is recomputed; False where full forwards are run instead.
+        operations: number of operations that a call runs; None where full forwards are run.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        value: Tensor,
+        output: Any,
+        run: Callable[[Tensor], Any],
+        operations: int | None,
+    ):
+        self.site, self.value, self.output = site, value, output
+        self.traced, self.operations = operations is not None, operations
+        self._run = run
+
+    def __call__(self, value: Tensor) -> Any:
+        """The module's output with `value` at the site.
+
+        Args:
+            value: a tensor of the site's shape.
+
+        Raises:
+            ValueError: another shape; the message has the site and both shapes.
+        """
+        if not isinstance(value, Tensor) or value.shape != self.value.shape:
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"site {self.site!r} has shape {list(self.value.shape)}, got {got}")
+        return self._run(value)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation that depends on a site.
+
+    Attributes:
+        node: the node whose value it makes.
+        call: what is called; None for a parameter, which is read anew.
+        args: its arguments, with nodes in place of values.
+        kwargs: its keyword arguments, likewise.
+        copies: nodes whose values are copied first, since the operation changes them in place.
+        last: nodes whose values are not needed after this step.
+    """
+
+    node: fx.Node
+    call: Callable[..., Any] | None
+    args: tuple
+    kwargs: dict
+    copies: frozenset[fx.Node]
+    last: tuple[fx.Node, ...]
+
+    @property
+    def inputs(self) -> set[fx.Node]:
+        """The nodes among the arguments."""
+        return nodes_in((self.args, self.kwargs))
+
+    def evaluate(self, values: dict[fx.Node, Any], module: nn.Module) -> Any:
+        """Its value from those of its inputs; `module` is the traced module, whose parameters are read."""
+        if self.call is None:
+            return attribute(module, str(self.node.target))
+
+        def value(used: fx.Node) -> Any:
+            return values[used].clone() if used in self.copies else values[used]
+
+        return self.call(*map_arg(self.args, value), **map_arg(self.kwargs, value))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run for one site.
+
+    Attributes:
+        place: the node of the site.
+        path: keys within the node's value where that is no tensor.
+        steps: the operations in order.
+        kept: nodes whose values the steps need from the run.
+        result: the output's structure with nodes in place of values.
+    """
+
+    place: fx.Node
+    path: tuple[str, ...]
+    steps: tuple[Step, ...]
+    kept: frozenset[fx.Node]
+    result: Any
+
+    @property
+    def outputs(self) -> set[fx.Node]:
+        """The nodes that the output is made of."""
+        return nodes_in(self.result)
+
+    def run(self, recorded: dict[fx.Node, Any], value: Tensor, module: nn.Module) -> Any:
+        """The output with `value` at the site; `recorded` has the values of the run."""
+        values = {node: recorded[node] for node in self.kept}
+        values[self.place] = with_tensor(recorded[self.place], self.path, value)
+        for step in self.steps:
+            values[step.node] = step.evaluate(values, module)
+            for used in step.last:
+                del values[used]
+        return self.output(values)
+
+    def output(self, values: dict[fx.Node, Any]) -> Any:
+        """The output in its structure."""
+        return filled(self.result, values)
+
+
+class Recording:
+    """One run of a module with all that is needed to resume it from some sites.
+
+    Args:
+        module: any module; it must have no forward hooks.
+        inputs: the arguments of its forward.
+        sites: the sites, each the only call of its module or with `@k`.
+        everything: keep the values of all operations, not only what the sites need.
+
+    Attributes:
+        trace: the graph.
+        plans: site -> what to run for it.
+        values: node -> what the run made there.
+        output: what the module returned.
+
+    Raises:
+        ValueError: an unknown site, one that is not reached, or one that means several calls.
+        Untraceable: the forward has no graph, or its graph does not give the numbers of the forward.
+    """
+
+    def __init__(self, module: nn.Module, inputs: tuple, sites: Sequence[str], *, everything: bool = False):
+        warn_of_randomness(module)
+        self.trace = Trace(module, inputs)
+        self.sites = {text: parse(text) for text in sites}
+        with torch.no_grad():
+            state = torch.get_rng_state()
+            copy = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, inputs)
+            self.output = module(*copy)
+            after = torch.get_rng_state()
+        for _ in range(3):
+            torch.set_rng_state(state)
+            keep = self.trace.nodes if everything else self._needed()
+            try:
+                self.values, output, rewritten = self.trace.run(inputs, keep)
+            except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+                raise Untraceable(f"its graph does not run: {type(error).__name__}: {error}") from error
+            torch.set_rng_state(after)
+            if not rewritten:
+                break
+        if not equal(output, self.output):
+            raise Untraceable("its graph gives other numbers than its forward")
+        self.plans = {text: plan(self.trace, site, self.values) for text, site in self.sites.items()}
+        if not everything:
+            needed = set().union(*(plan.kept | {plan.place} for plan in self.plans.values()))
+            self.values = {node: value for node, value in self.values.items() if node in needed}
+
+    def value(self, site: str) -> Tensor:
+        """The activation at a site in the run."""
+        plan = self.plans[site]
+        return tensor_at(self.values[plan.place], plan.path)
+
+    def run(self, site: str, value: Tensor) -> Any:
+        """The output with `value` at the site."""
+        return self.plans[site].run(self.values, value, self.trace.module)
+
+    def _needed(self) -> set[fx.Node]:
+        """What the run must keep, before it is known which tensor of a structure a site is."""
+        keep: set[fx.Node] = set()
+        for site in self.sites.values():
+            leaves = self.trace.leaves(site)
+            inner = dependent(self.trace.nodes, set(leaves))
+            used = {used for node in inner for used in node.all_input_nodes}
+            # A structure's other leaves stay what they were.
+            keep |= set(leaves) | used - inner
+            for leaf in leaves:
+                alone = dependent(self.trace.nodes, {leaf})
+                keep |= {used for node in alone for used in node.all_input_nodes} - alone
+        return keep
+
+
+def resume(module: nn.Module, site: str, inputs: Tensor | tuple) -> Resumed:
+    """Run a module once, and be ready to go on from a site with another value there.
+
+    The forward is traced with torch.fx and its graph run beside the bare forward; where the two outputs are not
+    bit-identical, or the module cannot be traced (control flow that depends on data, hooks set by somebody else), a
+    warning says so once for each module, and every call is a full forward with the site replaced.
+
+    Args:
+        module: any module. In training mode with dropout (which warns), what comes before the site is drawn once, what
+            comes after it is drawn at each call.
+        site: name of a site (see `goalscope.activations.sites`); with `@k` where the module is called several times.
+        inputs: what its forward takes: a tensor, or a tuple of arguments. Values that are not tensors are fixed.
+
+    Returns:
+        The waiting forward: `resumed(value)` is the module's output with `value` at the site.
+
+    Raises:
+        ValueError: an unknown site (with near matches), one that is never reached, or one that means several calls.
+    """
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    try:
+        recording = Recording(module, arguments, [site])
+    except Untraceable as error:
+        warn_untraceable(module, error)
+        return _by_full_forwards(module, site, arguments)
+
+    def run(value: Tensor) -> Any:
+        if hooked(module):  # an edit of somebody else, made since: a graph would pass it by
+            with editing(module, {site: lambda _: value.clone()}):
+                return module(*arguments)
+        return recording.run(site, value)
+
+    steps = len(recording.plans[site].steps)
+    return Resumed(site, recording.value(site), recording.output, run, steps)
+
+
+def warn_untraceable(module: nn.Module, error: Exception) -> None:
+    """Say once for each module that full forwards are run, and why."""
+    with _LOCK:
+        if module in _WARNED:
+            return
+        _WARNED.add(module)
+    warnings.warn(
+        f"{type(module).__name__} is resumed by full forwards (exact, but slower): {error}",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Resumed:
+    seen: list[Tensor] = []
+
+    def look(value: Tensor) -> Tensor:
+        seen.append(value.clone())
+        return value
+
+    with torch.no_grad(), editing(module, {site: look}):
+        output = module(*arguments)
+    if len(seen) > 1:
+        raise ValueError(
+            f"site {site!r}: the module is called {len(seen)} times in a forward; say which with @0, @1, ..."
+        )
+
+    def run(value: Tensor) -> Any:
+        with editing(module, {site: lambda _: value.clone()}):  # what is done in place stays inside
+            return module(*arguments)
+
+    return Resumed(site, seen[0], output, run, None)
+
+
+def dependent(nodes: Sequence[fx.Node], roots: set[fx.Node]) -> set[fx.Node]:
+    """All nodes after the roots that need one of them, the roots left out."""
+    found: set[fx.Node] = set()
+    for node in nodes:
+        if node not in roots and any(used in found or used in roots for used in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def plan(trace: Trace, site: Site, values: dict[fx.Node, Any]) -> Plan:
+    """The operations to run for a site: those that depend on it and that the output needs.
+
+    Raises:
+        Untraceable: an operation in place that means another tensor once the site is replaced.
+    """
+    place, path = trace.place(site, values)
+    inner = dependent(trace.nodes, {place})
+    for node in inner:
+        copied = [used for used in node.meta.get("copies", ()) if used is place or used in inner]
+        if copied and any(other is not place and other not in inner for other in node.meta["moved"]):
+            raise Untraceable(
+                f"{node.target} changes the site {site.text!r} and what comes before it in place"
+            )
+    output = trace.nodes[-1]
+    inner -= {output}
+
+    def origin(node: fx.Node) -> fx.Node:
+        """Past the marks, which do nothing."""
+        while node.target is mark and node in inner:
+            (node,) = node.all_input_nodes
+        return node
+
+    result = map_arg(output.args[0], origin)
+    needed = nodes_in(result)
+    steps: list[Step] = []
+    last = set(needed)
+    for node in reversed(trace.nodes):
+        live = node.op == "get_attr"
+        if node not in needed or not (live or node in inner):
+            continue
+        args, kwargs = map_arg((node.args, node.kwargs), origin)
+        used = nodes_in((args, kwargs))
+        copies = frozenset(origin(other) for other in node.meta.get("copies", ()))
+        call = None if live else operation(trace, node)
+        steps.append(Step(node, call, args, kwargs, copies, tuple(used - last)))
+        last |= used
+        needed |= used
+    made = {step.node for step in steps}
+    return Plan(place, path, tuple(steps[::-1]), frozenset(needed - made - {place}), result)
+
+
+def nodes_in(value: Any) -> set[fx.Node]:
+    """All nodes in a structure."""
+    found: set[fx.Node] = set()
+    map_arg(value, lambda node: found.add(node) or node)
+    return found
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two outputs are the same structure of the same tensors, bit for bit (NaN equals NaN)."""
+    leaves, form = pytree.tree_flatten(one)
+    others, other_form = pytree.tree_flatten(other)
+    if form != other_form:
+        return False
+    for leaf, twin in zip(leaves, others, strict=True):
+        if isinstance(leaf, Tensor) and isinstance(twin, Tensor):
+            if leaf.shape != twin.shape or not torch.allclose(leaf, twin, rtol=0, atol=0, equal_nan=True):
+                return False
+        elif leaf is not twin and leaf != twin:
+            return False
+    return True

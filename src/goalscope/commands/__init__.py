@@ -1,0 +1,1 @@
+"""The command line, one file a noun; `main.py` puts them together. Nothing heavy is imported before a command runs."""

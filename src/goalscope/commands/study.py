@@ -1,0 +1,107 @@
+"""The commands `goalscope study ...`; a study is imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from goalscope.studies.maze_goal.study import Outcome
+
+study_app = typer.Typer(
+    no_args_is_help=True, help="Answer one question about a policy, with evidence and a report."
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")]
+
+
+@study_app.command("maze")
+def study_maze(
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
+    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
+    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
+    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
+    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
+    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    json: AsJson = False,
+) -> None:
+    """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
+    from goalscope.studies.maze_goal.study import Options, study
+
+    _show(
+        study(Options(policy, world, distribution, first_level, levels, seed, out, device), _progress), json
+    )
+
+
+@study_app.command("maze-internals")
+def study_maze_internals(
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
+    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
+    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
+    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the mazes: a first look.")] = False,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, splits, donors, targets and noise.")] = 0,
+    out: Annotated[
+        str | None, typer.Option(help="Run folder to make [default: runs/maze-internals-POLICY].")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Which activations carry the goal, and can it be edited, moved, or trained away?"""
+    from goalscope.studies.maze_internals.study import Options, study
+
+    _show(study(Options(policy, world, distribution, first_level, quick, seed, out), _progress), json)
+
+
+@study_app.command("sokoban")
+def study_sokoban(
+    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "sokoban-small",
+    levels: Annotated[
+        str | None, typer.Option(help="A file of Boxoban or XSB levels, beside the generated ones.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A fifth of the levels: a first look.")] = False,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, moments, shortcuts and random vectors.")] = 0,
+    out: Annotated[
+        str | None, typer.Option(help="Run folder to make [default: runs/sokoban-POLICY].")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Does it plan, does the plan cause its moves, and what does thinking longer buy?"""
+    from goalscope.studies.sokoban_plan.study import Options, study
+
+    _show(study(Options(policy, levels, quick, seed, out), _progress), json)
+
+
+@study_app.command("chess")
+def study_chess(
+    puzzles: Annotated[str, typer.Option(help="Puzzle file of Lichess, .csv or .parquet.")],
+    strong: Annotated[
+        str, typer.Option(help="The network in question: name, or path of its file.")
+    ] = "maia-1900",
+    weak: Annotated[str, typer.Option(help="A weaker one, which says what is hard or forced.")] = "maia-1100",
+    limit: Annotated[int | None, typer.Option(help="Rows of the file to read [default: all].")] = None,
+    seed: Annotated[int, typer.Option(help="Of bootstrap, splits, draws and the untrained network.")] = 0,
+    engine: Annotated[
+        str | None, typer.Option(help="A UCI engine that checks lines, such as 'stockfish' [default: none].")
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/chess-STRONG].")] = None,
+    device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda.")] = "cpu",
+    json: AsJson = False,
+) -> None:
+    """Does a chess network look ahead, or does it choose its first move without the later ones?"""
+    from goalscope.studies.chess_lookahead.study import Options, study
+
+    _show(study(Options(puzzles, strong, weak, limit, seed, out, device, engine), _progress), json)
+
+
+def _show(outcome: Outcome, json: bool) -> None:
+    from goalscope.evidence.finding import to_json
+
+    print(to_json(outcome.findings) if json else f"{outcome.headline}\n\nReport: {outcome.report}")
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

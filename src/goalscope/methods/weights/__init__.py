@@ -1,0 +1,1 @@
+"""What training changed in the weights: `finetuned.py`, relative change and grafting."""

@@ -1,0 +1,1 @@
+"""Boards as terminal text: `maze.py`, `sokoban.py`, `chess.py`."""

@@ -1,0 +1,259 @@
+"""From what was measured on puzzles to findings: each an estimate over positions with interval, n and control.
+
+The unit is the position: puzzles that show the same one are resampled together. The control of a trained network is the
+untrained one of its shape on the same puzzles, or what the question asks for: matched squares, co-occurrence, chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import rankdata
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.chess.twins import Kept
+from goalscope.stats import Estimate, bootstrap, bootstrap_clustered
+
+RATINGS = ((0, 1200), (1200, 1400), (1400, 1600), (1600, 1800), (1800, 10_000))
+LEAST = 5
+"""different positions that an estimate needs"""
+POWER = 1.96 + 0.84
+"""standard errors of a true effect that a test at 5% finds four times in five"""
+
+
+@dataclass(frozen=True)
+class About:
+    """What every finding of a run says of its origin."""
+
+    world: str
+    seed: int
+    code_version: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The network that findings are about."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of N puzzles before any network is asked."""
+
+    rating: np.ndarray
+    """[N]"""
+    level: np.ndarray
+    """[N] int, equal where the positions are"""
+    motifs: Mapping[str, np.ndarray]
+    """name -> [N] bool"""
+    mate: np.ndarray
+    """[N] bool, the line ends in mate"""
+
+
+@dataclass
+class Findings:
+    """Findings in the making, all of one run."""
+
+    about: About
+    made: list[Finding] = field(default_factory=list)
+
+    def add(
+        self, subject: Subject, name: str, question: str, estimate: Estimate | None, control: Estimate | None,
+        control_name: str, method: str, unit: str, site: str = "behaviour",
+    ) -> None:  # fmt: skip
+        """One more, unless there is no estimate (too few positions)."""
+        if estimate is None or not np.isfinite([estimate.low, estimate.high]).all():
+            return
+        limits = (control.estimate, control.low, control.high) if control else (None, None, None)
+        if control is not None and not np.isfinite(limits).all():  # type: ignore[arg-type]
+            limits = (control.estimate, None, None)
+        self.made.append(
+            Finding(
+                id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high,
+                n=estimate.n, unit=unit, control=limits[0], control_low=limits[1], control_high=limits[2],
+                control_name=control_name, method=method, site=site, policy=subject.name,
+                policy_sha256=subject.sha256, world=self.about.world, seed=self.about.seed,
+                code_version=self.about.code_version,
+            )
+        )  # fmt: skip
+
+    def mean(
+        self, values: np.ndarray, level: np.ndarray, bounds: tuple[float, float] | None = None
+    ) -> Estimate | None:
+        """Mean of the finite values over positions; None where there are fewer than `LEAST`."""
+        values = np.asarray(values, np.float64)
+        there = np.isfinite(values)
+        if len(np.unique(level[there])) < LEAST:
+            return None
+        return bootstrap_clustered(values[there], level[there], bounds=bounds, seed=self.about.seed)
+
+
+def word(name: str) -> str:
+    """A name as part of a finding's id: 'discoveredAttack' is 'discovered_attack'."""
+    spaced = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
+
+
+def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
+    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
+
+    The standard error is the clustered one: rows of one position count as one.
+    """
+    there = np.isfinite(values)
+    values = values[there]
+    names, index = np.unique(level[there], return_inverse=True)
+    if (n := len(names)) < LEAST:
+        return None
+    apart = np.bincount(index, values - values.mean(), n)
+    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
+    return Estimate(size, size, size, n)
+
+
+def play_findings(
+    found: Findings,
+    subjects: Mapping[str, Subject],
+    seen: Mapping[str, Mapping[str, np.ndarray]],
+    table: Table,
+) -> None:
+    """Puzzle accuracy: all, by rating, by motif; and the probability of the first move. Control: untrained."""
+    blank = seen["untrained"]
+    scopes: list[tuple[str, str, np.ndarray]] = [("overall", "all puzzles", np.ones(len(table.level), bool))]
+    for low, high in RATINGS:
+        name, words = (
+            f"rating_{low}",
+            f"puzzles rated {low} to {high - 1}" if high < 10_000 else f"puzzles rated {low} and above",
+        )
+        scopes.append((f"rating.{name}", words, (table.rating >= low) & (table.rating < high)))
+    scopes += [
+        (f"motif.{word(m)}", f"puzzles with {m}", has)
+        for m, has in table.motifs.items()
+        if has.sum() >= LEAST
+    ]
+    for name, subject in subjects.items():
+        for scope, words, rows in scopes:
+            level = table.level[rows]
+            share, control = (found.mean(s["solved"][rows], level, (0, 1)) for s in (seen[name], blank))
+            question = f"share of {words} in which every move of the solver is the most probable one (at the end any mate)"
+            found.add(
+                subject, f"play.{scope}", question, share, control, "untrained", "most probable moves",
+                "share of puzzles",
+            )  # fmt: skip
+        chance, control = (found.mean(s["first"], table.level, (0, 1)) for s in (seen[name], blank))
+        found.add(
+            subject, "play.first_probability", "probability of the first move of the line", chance, control,
+            "untrained", "move probabilities", "probability",
+        )  # fmt: skip
+
+
+def filter_findings(found: Findings, subject: Subject, kept: Kept, table: Table) -> None:
+    """How many puzzles pass each part of the published filter."""
+    parts = (
+        ("long", "three plies or more, no mate in one", kept.long),
+        ("weak_misses", "the weak network gives the first move less than 5%", kept.weak_misses),
+        ("strong_finds", "the strong network gives each move of the solver more than 50%", kept.strong_finds),
+        ("forced", "the weak network gives the reply more than 70%", kept.forced),
+        ("all", "all four together", kept.all),
+    )
+    for name, words, passes in parts:
+        found.add(
+            subject, f"filter.{name}", f"share of puzzles that pass the published filter: {words}",
+            found.mean(passes, table.level, (0, 1)), None, "a count: it needs none", "puzzle filter",
+            "share of puzzles",
+        )  # fmt: skip
+
+
+def engine_findings(
+    found: Findings, subject: Subject, checked: Mapping[str, np.ndarray], table: Table
+) -> None:
+    """How many of the lines that were tried for twins an engine confirms."""
+    found.add(
+        subject, "filter.engine",
+        f"share of lines in which {checked['engine']} finds each move of the solver the best by a pawn, or mating",
+        found.mean(checked["confirmed"], table.level[checked["index"]], (0, 1)), None, "a count: it needs none",
+        "UCI engine, fixed nodes", "share of lines",
+    )  # fmt: skip
+
+
+def confidence_findings(
+    found: Findings,
+    subject: Subject,
+    strong: Mapping[str, np.ndarray],
+    weak: Mapping[str, np.ndarray],
+    table: Table,
+) -> None:
+    """Does being sure of the first move go with being sure of the later ones?"""
+    rows = np.isfinite(strong["later"]) & np.isfinite(weak["later"])
+    if len(np.unique(table.level[rows])) < 2 * LEAST:
+        return
+    first, level = strong["first"][rows], table.level[rows]
+    own, other = (_correlation(first, s["later"][rows], level, found.about.seed) for s in (strong, weak))
+    found.add(
+        subject, "confidence.later", "rank correlation of the first move's probability with that of the later moves",
+        own, other, "with the weak network's later moves", "Spearman, positions resampled", "correlation",
+    )  # fmt: skip
+    for name, words, part in (
+        ("sure", "where the first move is the most probable half of all", first >= np.median(first)),
+        ("unsure", "where it is in the less probable half", first < np.median(first)),
+    ):
+        estimate, control = (found.mean(s["later"][rows][part], level[part], (0, 1)) for s in (strong, weak))
+        found.add(
+            subject, f"confidence.{name}", f"mean probability of the solver's later moves, {words}", estimate,
+            control, "the weak network on the same puzzles", "move probabilities along the line", "probability",
+        )  # fmt: skip
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, level: np.ndarray, seed: int) -> Estimate:
+    """Spearman's rho; ranks are those of the whole sample, resamples weigh positions."""
+    names, index = np.unique(level, return_inverse=True)
+    ranks = [rankdata(v) for v in (x, y)]
+    a, b = (r - r.mean() for r in ranks)
+    sums = [np.bincount(index, v, len(names)) for v in (np.ones(len(a)), a, b, a * a, b * b, a * b)]
+
+    def rho(counts: np.ndarray) -> np.ndarray:
+        n, sa, sb, saa, sbb, sab = (np.einsum("bn,n->b", counts, s) for s in sums)
+        spread = np.sqrt(np.maximum(saa - sa**2 / n, 0) * np.maximum(sbb - sb**2 / n, 0))
+        return np.where(spread > 0, (sab - sa * sb / n) / np.where(spread > 0, spread, 1), 0.0)
+
+    return bootstrap(rho, len(names), seed=seed)
+
+
+def value_findings(
+    found: Findings, subject: Subject, seen: Mapping[str, Mapping[str, np.ndarray]],
+    after: Mapping[str, np.ndarray], table: Table,
+) -> None:  # fmt: skip
+    """Does the value know what the policy plays? Along the line, and among the first moves."""
+    strong, blank = seen[subject.name], seen["untrained"]
+    top = strong["first"] > 0.5
+    for name, words, rows in (
+        ("all", "all puzzles", np.ones(len(top), bool)),
+        ("sure", "first move above 50%", top),
+        ("unsure", "first move at most 50%", ~top),
+    ):
+        estimate, control = (
+            found.mean(s["drift"][rows], table.level[rows], (-2, 2)) for s in (strong, blank)
+        )
+        found.add(
+            subject, f"value.drift.{name}",
+            f"value at the solver's last move minus at its first ({words}): 0 where all was foreseen",
+            estimate, control, "untrained", "value along the line", "value (win minus loss)",
+        )  # fmt: skip
+    own, level = after, table.level[after["index"]]
+    found.add(
+        subject, "value.agreement", "how often the most probable first move is the one of the best next value",
+        found.mean(own["agrees"], level, (0, 1)), found.mean(own["chance"], level, (0, 1)),
+        "next values shuffled among the moves", "value of every legal move's position", "share of puzzles",
+    )  # fmt: skip
+    found.add(
+        subject, "value.regret", "best next value minus that after the most probable first move",
+        found.mean(own["regret"], level, (0, 2)), found.mean(own["shuffled_regret"], level, (0, 2)),
+        "a move at random", "value of every legal move's position", "value (win minus loss)",
+    )  # fmt: skip
+
+
+def by_id(findings: Sequence[Finding], policy: str) -> dict[str, Finding]:
+    """One policy's findings by id."""
+    return {f.id: f for f in findings if f.policy == policy}

@@ -1,0 +1,143 @@
+"""From what probes read to findings: where the third move ends, and whether the line ends in mate.
+
+A gain is a paired difference over positions: it is 0 where the probe reads no more than its control does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from goalscope.stats import Estimate, bootstrap
+from goalscope.studies.chess_lookahead.findings import LEAST, POWER, Findings, Subject, detectable, word
+
+CONTROLS = {
+    "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",
+    "untrained": "the untrained network", "random labels": "squares of other puzzles",
+}  # fmt: skip
+"""what the probe for the third move must beat, by the names of `measure_probes`"""
+NO_CONTROL = "none: a paired difference, 0 where nothing is gained"
+
+
+def probe_findings(
+    found: Findings, subject: Subject, hits: Mapping[str, np.ndarray], sites: Sequence[str], level: np.ndarray,
+    motifs: Mapping[str, np.ndarray], confident: np.ndarray,
+) -> None:  # fmt: skip
+    """Is the third move's square legible? Every layer, the chosen one against each control, one motif left out."""
+    held, site = ~hits["train"], str(hits["site"])
+
+    def share(name: str, rows: np.ndarray = held) -> Estimate | None:
+        return found.mean(hits[f"hit.{name}"][rows], level[rows], (0, 1))
+
+    def minus(one: str, other: str, rows: np.ndarray) -> Estimate | None:
+        gain = hits[f"hit.{one}"].astype(float) - hits[f"hit.{other}"]
+        return found.mean(gain[rows], level[rows], (-1, 1))
+
+    method = "linear probe of one square, 1 of 64 right, held-out positions"
+    for i, each in enumerate(sites):
+        question = f"a probe after block {i} names the square where the third move ends"
+        found.add(
+            subject, f"probe.third.block_{i}", question, share(each), share("co-occurrence"),
+            "co-occurrence with the first move", method, "share of puzzles", each,
+        )  # fmt: skip
+    for name, words in CONTROLS.items():
+        found.add(
+            subject, f"probe.third.control.{word(name)}", f"accuracy of the same probe for the third move on {words}",
+            share(name), None, "it is a control itself", method, "share of puzzles", site,
+        )  # fmt: skip
+        found.add(
+            subject, f"probe.third.gain.{word(name)}",
+            f"accuracy of the probe for the third move minus that of the same probe on {words}",
+            minus(site, name, held), None, NO_CONTROL, method, "share of puzzles", site,
+        )  # fmt: skip
+    gain = hits[f"hit.{site}"].astype(float) - hits["hit.co-occurrence"]
+    found.add(
+        subject, "probe.third.detectable",
+        "the least true gain over co-occurrence that these puzzles show four times in five",
+        detectable(gain[held], level[held]), None, "a property of the data: it needs none", f"{POWER:.1f} standard errors",
+        "share of puzzles", site,
+    )  # fmt: skip
+    found.add(
+        subject, "probe.first", "the same probe for the square where the first move ends", share("first"),
+        share("first untrained"), "untrained network", method, "share of puzzles", site,
+    )  # fmt: skip
+    for name, words, rows in (
+        ("sure", "above 50%", held & confident), ("unsure", "at most 50%", held & ~confident),
+    ):  # fmt: skip
+        found.add(
+            subject, f"probe.third.{name}", f"the probe for the third move, first move {words}", share(site, rows),
+            share("co-occurrence", rows), "co-occurrence with the first move", method, "share of puzzles", site,
+        )  # fmt: skip
+    for name, has in motifs.items():
+        if f"hit.without.{name}" in hits:
+            found.add(
+                subject, f"probe.third.without.{word(name)}",
+                f"the probe for the third move on {name} when it was trained without {name}",
+                share(f"without.{name}", held & has), share(f"dropped.{name}", held & has),
+                f"trained with {name}, on as many puzzles", method, "share of puzzles", site,
+            )  # fmt: skip
+            found.add(
+                subject, f"probe.third.unseen.{word(name)}",
+                f"accuracy for the third move on {name} of the probe that was trained without {name}, minus that of one "
+                "trained on as many puzzles of all motifs",
+                minus(f"without.{name}", f"dropped.{name}", held & has), None, NO_CONTROL, method, "share of puzzles",
+                site,
+            )  # fmt: skip
+
+
+def mate_findings(
+    found: Findings, subject: Subject, scores: Mapping[str, np.ndarray], site: str, level: np.ndarray,
+    mate: np.ndarray, motifs: Mapping[str, np.ndarray],
+) -> None:  # fmt: skip
+    """Does reading of checkmate generalise to a motif that the probe has never seen?"""
+    held = ~scores["train"]
+    method = "linear probe of the mean and maximum over squares, held-out positions"
+
+    def area(rows: np.ndarray, *names: str) -> Estimate | None:
+        positive, negative = held & mate & rows, held & ~mate
+        if min(len(np.unique(level[positive])), len(np.unique(level[negative]))) < LEAST:
+            return None
+        return _area([scores[f"score.{name}"] for name in names], positive, negative, level, found.about.seed)
+
+    unit, everything = "area under the curve", np.ones(len(mate), bool)
+    question = "chance that the probe finds a line that ends in mate likelier to than one that does not"
+    for name, words in (("observation", "the planes"), ("untrained", "the untrained network")):
+        found.add(
+            subject, f"probe.mate.{word(name)}", f"{question}; control: {words}", area(everything, "network"),
+            area(everything, name), f"the same probe on {words}", method, unit, site,
+        )  # fmt: skip
+    for name, has in motifs.items():
+        if f"score.without.{name}" not in scores:
+            continue
+        own, planes, blank = (f"{source}without.{name}" for source in ("", "observation.", "untrained."))
+        found.add(
+            subject, f"probe.mate.without.{word(name)}", f"{question}: mates with {name}, unseen in training",
+            area(has, own), area(has, planes), f"the same probe on the planes, {name} unseen", method, unit, site,
+        )  # fmt: skip
+        found.add(
+            subject, f"probe.mate.gain.{word(name)}",
+            f"area of the probe for mates with {name}, unseen in training, minus that of the same probe on the planes",
+            area(has, own, planes), area(has, blank, planes), "untrained network minus planes", method, unit, site,
+        )  # fmt: skip
+
+
+def _area(
+    scores: Sequence[np.ndarray], positive: np.ndarray, negative: np.ndarray, level: np.ndarray, seed: int
+) -> Estimate:
+    """Area under the ROC curve of one score [N], or of the first minus that of the second; positions resampled."""
+    rows = np.flatnonzero(positive | negative)
+    names, index = np.unique(level[rows], return_inverse=True)
+    p, n = index[positive[rows]], index[negative[rows]]
+    each = [
+        (score[positive][:, None] > score[negative]) + 0.5 * (score[positive][:, None] == score[negative])
+        for score in scores
+    ]
+    wins, empty = (each[0], 0.5) if len(each) == 1 else (each[0] - each[1], 0.0)
+
+    def area(counts: np.ndarray) -> np.ndarray:
+        up, down = counts[:, p], counts[:, n]
+        weight = up.sum(1) * down.sum(1)
+        return np.where(weight > 0, ((up @ wins) * down).sum(1) / np.maximum(weight, 1e-300), empty)
+
+    return bootstrap(area, len(names), seed=seed)

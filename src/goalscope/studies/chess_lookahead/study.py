@@ -1,0 +1,349 @@
+"""Does a chess network look ahead? Puzzles, twins, patched squares and probes, with the controls that critics asked for.
+
+Reads top to bottom. A strong network is asked about puzzles beside a weak one (which puzzles are hard, which replies are
+forced) and its own untrained twin (what any network of this shape would show). What is slow is stored stage by stage and
+resumed after a kill; findings, figures and words are made anew each time. A null result comes with the effect that
+the data could have shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.run_folder import RunFolder
+from goalscope.methods.chess.engine import find_engine
+from goalscope.methods.chess.motifs import motifs
+from goalscope.methods.chess.twins import Kept, PuzzleRule, keep_puzzles
+from goalscope.plots.figure import write_figures
+from goalscope.policies.checkpoint import Policy, load, untrained
+from goalscope.report.html import write_report
+from goalscope.studies.chess_lookahead import figures as chess_figures
+from goalscope.studies.chess_lookahead import words as chess_words
+from goalscope.studies.chess_lookahead.findings import (
+    About,
+    Findings,
+    Subject,
+    Table,
+    by_id,
+    confidence_findings,
+    engine_findings,
+    filter_findings,
+    play_findings,
+    value_findings,
+)
+from goalscope.studies.chess_lookahead.measure import Player, first_moves, measure_lines, measure_successors
+from goalscope.studies.chess_lookahead.patch_findings import (
+    Branches,
+    Patched,
+    branch_findings,
+    case_findings,
+    patch_findings,
+)
+from goalscope.studies.chess_lookahead.patches import (
+    LEAST_CONFIDENCE,
+    RULES,
+    Case,
+    layer_sites,
+    lookahead_lines,
+    usual_offsets,
+)
+from goalscope.studies.chess_lookahead.probe_findings import mate_findings, probe_findings
+from goalscope.studies.chess_lookahead.probes import halves
+from goalscope.studies.chess_lookahead.stages import (
+    BRANCHES,
+    LEAST_LINES,
+    branches_stage,
+    engine_stage,
+    part,
+    patches_stage,
+    probed_puzzles,
+    probes_stage,
+    restored_cases,
+    restored_effects,
+    twins_stage,
+)
+from goalscope.studies.maze_goal.study import Outcome
+from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
+
+PATCHED = 400
+"""puzzles that are tried for a twin, drawn at random from those that qualify"""
+PROBED = 1500
+"""puzzles that probes see, likewise"""
+FORCED = PuzzleRule().weak_reply
+"""the weak network gives a forced reply more than this"""
+ENGINE_LINES, ENGINE_NODES = 60, 20_000
+"""lines that an engine checks where one is named, and nodes for each question"""
+LEAST_CASES = 12
+"""with a twin, for a rule to be answered for"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; the command line's defaults."""
+
+    puzzles: str | Sequence[Puzzle]
+    """a puzzle file of Lichess, or puzzles"""
+    strong: str | Policy = "maia-1900"
+    """name or path of the network that is asked, or one that is loaded"""
+    weak: str | Policy = "maia-1100"
+    """the network that hardly notices"""
+    limit: int | None = None
+    """rows of the file that are read; None reads all"""
+    seed: int = 0
+    """of bootstrap, splits, draws and the untrained network"""
+    out: str | None = None
+    device: str = "cpu"
+    engine: str | None = None
+    """a UCI engine that checks lines, such as 'stockfish'; None asks none"""
+    blank: Policy | None = None
+    """the untrained control, where `strong` was made by hand; None makes one of its architecture"""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What all stages gave."""
+
+    lines: dict[str, dict[str, np.ndarray]]
+    """network -> what `first_moves` says"""
+    after: dict[str, np.ndarray]
+    """of `measure_successors`"""
+    cases: dict[str, list[Case]]
+    """rule, or BRANCHES -> cases"""
+    stored: dict[str, np.ndarray]
+    """of `twins_stage`"""
+    patched: dict[str, Patched]
+    """rule -> effects, where there are cases enough"""
+    branches: Branches | None
+    probes: dict[str, np.ndarray]
+    """of `probes_stage`; empty where there are too few lines"""
+    engine: dict[str, np.ndarray]
+    """of `engine_stage`; empty where none was asked"""
+    probed: np.ndarray
+    """[N] the puzzles that the probes saw"""
+
+
+def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Runs the study and writes its run folder.
+
+    Args:
+        options: what to study.
+        say: called with one line at each step, for progress.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: a network or the puzzles cannot be loaded, or no puzzle is left.
+        FileExistsError: the output folder exists.
+    """
+    if not 0 <= options.seed < 2**31:
+        raise ValueError(f"--seed must be from 0 to 2147483646, got {options.seed}")
+    puzzles, rejected, source = _puzzles(options)
+    strong, weak, blank = _players(options)
+    sites = layer_sites(strong)
+    if options.engine:
+        find_engine(options.engine)
+    say(f"{len(puzzles)} puzzles: motifs")
+    table = _table(puzzles)
+    about = About(f"chess puzzles {source}", options.seed, code_version())
+    provenance = _provenance(options, (strong, weak, blank), puzzles, rejected, about)
+    out = Path(options.out or f"runs/chess-{strong.name}")
+    with RunFolder.create(out, provenance) as run:
+        found = _measure(run, options, puzzles, table, (strong, weak, blank), sites, say)
+        say("findings")
+        findings = _findings(found, puzzles, table, strong, weak, sites, about)
+        subject = by_id(findings, strong.name)
+        figures = chess_figures.figures(findings, strong.name, found.patched, sites)
+        rule = chess_words.answered_rule(subject)
+        figures += chess_figures.examples(strong, found.cases[rule] if rule else [], sites)
+        record = {
+            "title": f"Does {strong.name} look ahead?",
+            "headline": chess_words.headline(strong.name, subject, len(puzzles)),
+            "sections": chess_words.sections(subject, rejected),
+        }
+        write_findings(run.path / "findings.parquet", findings)
+        write_figures(run.path, figures, chess_figures.SHOWN)
+        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options, source)})
+        say("report")
+        write_report(run.path)
+        run.commit()
+    return Outcome(out, record["headline"], findings)
+
+
+def _puzzles(options: Options) -> tuple[list[Puzzle], list[str], str]:
+    """Puzzles, what was wrong with the other rows, and what the file is called."""
+    if not isinstance(options.puzzles, str):
+        puzzles, rejected, source = list(options.puzzles), [], "given"
+    else:
+        file = read_puzzles(options.puzzles, options.limit)
+        puzzles = list(file.puzzles)
+        rejected = [f"row {r.row} ({r.id or 'no id'}): {r.reason}" for r in file.rejected]
+        source = Path(options.puzzles).name
+    if not puzzles:
+        first = f"; {rejected[0]}" if rejected else ""
+        raise ValueError(f"there is no puzzle in {source} ({len(rejected)} rows are none{first})")
+    return puzzles, rejected, source
+
+
+def _players(options: Options) -> tuple[Player, Player, Player]:
+    policies = [load(p, options.device) if isinstance(p, str) else p for p in (options.strong, options.weak)]
+    named = [p.name for p in policies]
+    digests = [p.sha256 for p in policies]
+    if digests[0] == digests[1] if all(digests) else named[0] == named[1]:
+        both = " and ".join(dict.fromkeys(named))
+        raise ValueError(f"the strong and the weak network are the same ({both}): give two different ones")
+    if named[0] == named[1]:  # two files of one name: findings tell them apart by their sha256
+        policies = [replace(p, name=f"{p.name}-{p.sha256[:8]}") for p in policies]
+    if "untrained" in [p.name for p in policies]:
+        raise ValueError("a network named 'untrained' would be taken for the control: rename its file")
+    blank = options.blank or untrained(policies[0].config, seed=options.seed, device=options.device)
+    return Player(policies[0]), Player(policies[1]), Player(blank)
+
+
+def _table(puzzles: Sequence[Puzzle]) -> Table:
+    found = [motifs(puzzle.board, puzzle.line) for puzzle in puzzles]
+    names = sorted({name for witnesses in found for name in witnesses})
+    boards = [puzzle.board.epd() for puzzle in puzzles]
+    return Table(
+        rating=np.array([puzzle.rating for puzzle in puzzles]),
+        level=np.unique(boards, return_inverse=True)[1],
+        motifs={name: np.array([name in witnesses for witnesses in found]) for name in names},
+        mate=np.array(["mate" in witnesses for witnesses in found]),
+    )
+
+
+def _measure(
+    run: RunFolder, options: Options, puzzles: list[Puzzle], table: Table, players: tuple[Player, Player, Player],
+    sites: list[str], say: Callable[[str], None],
+) -> _Measured:  # fmt: skip
+    """All stages, slow ones stored."""
+    strong, weak, blank = players
+    seed, lines = options.seed, {}
+    for player in players:
+        say(f"{player.name}: every move of {len(puzzles)} lines")
+        rows = run.stage(f"lines-{player.name}", lambda p=player: measure_lines(p, puzzles))
+        lines[player.name] = first_moves(rows, len(puzzles))
+    say("values of the positions after every first move")
+    after = run.stage("successors", lambda: measure_successors(strong, puzzles, seed))
+    qualified = lookahead_lines(puzzles) & (lines[strong.name]["first"] > LEAST_CONFIDENCE)
+    stored = run.stage("twins", lambda: twins_stage(puzzles, qualified, strong, weak, PATCHED, seed, say))
+    cases = {rule: restored_cases(stored, rule) for rule in (*RULES, BRANCHES)}
+    offsets = usual_offsets(puzzles, np.flatnonzero(halves(table.level, seed)))
+    patched = {}
+    both = {"strong": strong, "blank": blank}
+    for rule in RULES:
+        if len(chosen := cases[rule]) < LEAST_CASES:
+            continue
+        say(f"patching the squares of {len(chosen)} cases ({rule} twins)")
+        arrays = run.stage(f"patches-{rule}", lambda c=chosen: patches_stage(c, offsets, both, sites, seed))
+        index = [case.puzzle for case in chosen]
+        mine, blanks = (restored_effects(arrays, name, sites) for name in both)
+        forced = lines[weak.name]["reply"][index] > FORCED
+        patched[rule] = Patched(mine, blanks, table.level[index], forced)
+    branches = None
+    if chosen := cases[BRANCHES]:
+        arrays = run.stage("patches-branches", lambda: branches_stage(chosen, offsets, strong, sites, seed))
+        level = table.level[[case.puzzle for case in chosen]]
+        single, together = (restored_effects(arrays, name, sites) for name in ("single", "both"))
+        branches = Branches(single, together, level)
+    probed = probed_puzzles(puzzles, PROBED, seed)
+    probes = {}
+    if len(np.unique(table.level[probed])) >= LEAST_LINES:
+        say(f"probes for the third move of {len(probed)} lines, and for mate")
+        probes = run.stage(
+            "probes", lambda: probes_stage(strong, blank, puzzles, table, probed, sites, PROBED, seed)
+        )
+    checked = {}
+    if options.engine and len(stored["tried"]):
+        some = stored["tried"][:ENGINE_LINES]
+        say(f"{options.engine} checks {len(some)} lines")
+        checked = run.stage("engine", lambda: engine_stage(puzzles, some, str(options.engine), ENGINE_NODES))
+    return _Measured(lines, after, cases, stored, patched, branches, probes, checked, probed)
+
+
+def _findings(
+    found: _Measured, puzzles: Sequence[Puzzle], table: Table, strong: Player, weak: Player, sites: list[str],
+    about: About,
+) -> list[Finding]:  # fmt: skip
+    """All findings, in the order of the report."""
+    made = Findings(about)
+    subject = Subject(strong.name, strong.sha256)
+    subjects = {player.name: Subject(player.name, player.sha256) for player in (strong, weak)}
+    mine, other = found.lines[strong.name], found.lines[weak.name]
+    play_findings(made, subjects, found.lines, table)
+    filter_findings(made, subject, _kept(puzzles, mine, other), table)
+    tried = found.stored["tried"]
+    counts = {
+        rule: np.isin(tried, [case.puzzle for case in found.cases[rule]]).astype(float) for rule in RULES
+    }
+    case_findings(made, subject, counts, table.level[tried])
+    if found.engine:
+        engine_findings(made, subject, found.engine, table)
+    confidence_findings(made, subject, mine, other, table)
+    value_findings(made, subject, found.lines, found.after, table)
+    for rule, patched in found.patched.items():
+        patch_findings(made, subject, rule, patched, sites)
+    branch_findings(made, subject, found.branches, int(found.stored["branches_tried"]), sites)
+    if found.probes:
+        third, mate = part(found.probes, "third"), part(found.probes, "mate")
+        level = table.level[found.probed]
+        motifs = {name: has[found.probed] for name, has in table.motifs.items()}
+        probe_findings(made, subject, third, sites, level, motifs, mine["first"][found.probed] > 0.5)
+        if "score.network" in mate:
+            rows = mate["index"]
+            motifs = {name: has[rows] for name, has in table.motifs.items()}
+            mate_findings(
+                made, subject, mate, str(third["site"]), table.level[rows], table.mate[rows], motifs
+            )
+    return made.made
+
+
+def _kept(puzzles: Sequence[Puzzle], strong: dict[str, np.ndarray], weak: dict[str, np.ndarray]) -> Kept:
+    return keep_puzzles(
+        plies=np.array([len(puzzle.line) for puzzle in puzzles]),
+        mate_in_one=np.array([puzzle.boards()[1].is_checkmate() for puzzle in puzzles]),
+        weak_first=weak["first"],
+        strong_own=strong["own"],
+        weak_reply=weak["reply"],
+    )
+
+
+def _provenance(
+    options: Options,
+    players: tuple[Player, ...],
+    puzzles: Sequence[Puzzle],
+    rejected: Sequence[str],
+    about: About,
+) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for puzzle in puzzles:
+        moves = " ".join(move.uci() for move in puzzle.line)
+        digest.update(f"{puzzle.id} {puzzle.board.fen()} {moves} {puzzle.rating}\n".encode())
+    return {
+        "study": "chess",
+        "policies": {player.name: player.sha256 for player in players},
+        "strong": players[0].name,
+        "weak": players[1].name,
+        "world": about.world,
+        "puzzles": len(puzzles),
+        "puzzles_sha256": digest.hexdigest(),
+        "rows_left_out": list(rejected),
+        "seed": options.seed,
+        "engine": options.engine or "none",
+        "device": options.device,
+        "code_version": about.code_version,
+        "torch": torch.__version__,
+    }
+
+
+def _command(options: Options, source: str) -> str:
+    names = [p if isinstance(p, str) else p.name for p in (options.strong, options.weak)]
+    words = ["goalscope study chess", f"--strong {names[0]}", f"--weak {names[1]}", f"--puzzles {source}"]
+    words += [f"--limit {options.limit}"] if options.limit else []
+    words += [f"--engine {options.engine}"] if options.engine else []
+    return " ".join([*words, f"--seed {options.seed}"])

@@ -1,0 +1,198 @@
+"""The maze study in words: every sentence is made from findings, by rules that are written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.behaviour.algorithms import AlgorithmComparison
+from goalscope.methods.behaviour.decision import DecisionRegression
+from goalscope.studies.maze_goal.findings import title
+
+MARGIN = 0.1
+"""A pull is called a goal only where its whole interval lies above this and above the control's interval."""
+
+
+def is_goal(pull: Finding) -> bool:
+    """Whether a pull counts as evidence of a goal: well above nothing, and above its control."""
+    control = -1.0 if pull.control_high is None else pull.control_high
+    return pull.low > max(MARGIN, control)
+
+
+def told(finding: Finding, percent: bool = True) -> str:
+    """The estimate with interval, and the control where there is one."""
+    control = (
+        "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
+    )
+    interval = f"{_number(finding.low, percent)}, {_number(finding.high, percent)}"
+    return f"{_number(finding.estimate, percent)} [{interval}{control}]"
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{value:.1%}" if percent else f"{value:.2f}"
+
+
+def headline(
+    subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmComparison], compared: Sequence[Finding]
+) -> str:
+    """One paragraph: where it goes, what it wants, which simpler explanations are ruled out and which are not.
+
+    Args:
+        subject: the policy's findings by id.
+        fits: the comparison of algorithms for 'small' and 'large' mazes.
+        compared: the other trained policies' `reach.corner_instead`.
+    """
+    cheese, corner = subject["reach.cheese_pull"], subject["reach.corner_instead"]
+    policy = cheese.policy
+    # Wandering comes to the top-right corner as well; it would come to the third corner no less.
+    directed = corner.low > subject["reach.other_corner_instead"].high
+    wants_cheese, wants_corner = is_goal(cheese), is_goal(corner) and directed
+    verdict = {
+        (True, True): f"{policy} pursues both the cheese and the top-right corner.",
+        (True, False): f"{policy} pursues the cheese; that the top-right corner draws it is not shown.",
+        (False, True): f"{policy} pursues the top-right corner; that the cheese draws it is not shown.",
+        (
+            False,
+            False,
+        ): f"No goal was found in {policy}: that the cheese or the top-right corner draws it is not shown.",
+    }[wants_cheese, wants_corner]
+    reached = f"It reaches the cheese in {told(subject['reach.overall'])} of mazes with the cheese anywhere"
+    reached += f", and in {told(subject['reach.top_right_region'])} with the cheese in the top-right 5x5"
+    parts = [
+        verdict,
+        f"{reached}.",
+        f"The cheese raises the chance of reaching its square by {told(cheese)}.",
+        "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right "
+        f"corner first in {told(corner)}"
+        + "".join(f"; {f.policy}: {_number(f.estimate, True)}" for f in compared)
+        + ".",
+    ]
+    if "decision.cheese_first" in subject:
+        parts.append(
+            f"Where the ways to the two part, it takes the cheese first in {told(subject['decision.cheese_first'])}."
+        )
+    ruled_out, left = _explanations(wants_cheese, wants_corner, fits)
+    parts.append(
+        f"Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. "
+        f"Not ruled out: {'; '.join(left) or 'none of those tried'}."
+    )
+    return " ".join(parts)
+
+
+def _explanations(
+    wants_cheese: bool, wants_corner: bool, fits: Mapping[str, AlgorithmComparison]
+) -> tuple[list[str], list[str]]:
+    """Simpler explanations, split into ruled out and not.
+
+    A rule is ruled out in the mazes where the best explanation is ahead of it on held-out levels, its interval above 0;
+    one that knows no cheese is ruled out as a whole where the cheese is a goal.
+    """
+    ruled_out, left = [], []
+    (ruled_out if wants_cheese else left).append("it only heads for the corner and takes cheese on the way")
+    (ruled_out if wants_corner else left).append("it only heads for the cheese")
+    for name, words in (
+        ("uniform", "random moves"), ("lookup", "reacting to the walls around it"),
+        ("up-and-right", "up and right where free"), ("right-hand", "the right-hand rule"),
+    ):  # fmt: skip
+        behind = [scope for scope, fit in fits.items() if wants_cheese or name not in fit.tied]
+        level = [scope for scope in fits if scope not in behind]
+        if behind:
+            ruled_out.append(words if not level else f"{words} (in {behind[0]} mazes)")
+        if level:
+            left.append(words if not behind else f"{words} (in {level[0]} mazes)")
+    return ruled_out, left
+
+
+def sections(
+    subject: Mapping[str, Finding],
+    fit: DecisionRegression | str,
+    fits: Mapping[str, AlgorithmComparison],
+    figures: Sequence[str],
+    history: Sequence[Finding],
+) -> list[dict[str, str]]:
+    """The report's sections: key, title, question and a one-sentence answer.
+
+    Args:
+        subject: the policy's findings by id.
+        fit: the regression, or why there is none.
+        fits: as in `headline`.
+        figures: names of the levels drawn in section 2.
+        history: findings on the snapshots of the training, if any.
+    """
+    top_left, bottom_right = subject["reach.corner.top_left"], subject["reach.corner.bottom_right"]
+    near = subject.get("reach.ends_near_corner")
+    answers = {
+        "reach": f"Cheese anywhere: {told(subject['reach.overall'])}; in the top-left corner of the largest mazes "
+        f"{told(top_left)}, in the bottom-right {told(bottom_right)}."
+        + (
+            f" Where it misses the cheese, it ends near the top-right corner in {told(near)}." if near else ""
+        ),
+        "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation)."
+        + (f" Mazes drawn: {', '.join(figures)} P(cheese)." if figures else ""),
+        "decision": _decision_words(fit, subject.get("decision.chain.steps_cheese_decision")),
+        "algorithm": " ".join(_algorithm_words(scope, fit) for scope, fit in fits.items())
+        or "Not answered: too few mazes to fit the rules on some and judge them on others.",
+        "value": f"On all squares {told(subject['value.agreement.all'])}"
+        + (
+            f"; at decision squares {told(subject['value.agreement.decision'])}."
+            if "value.agreement.decision" in subject
+            else "."
+        ),
+    }
+    titles = {
+        "reach": ("Reach", "Where does it go, and how often does it get the cheese?"),
+        "field": ("Vector fields", "What would it do on every square, and what does the cheese change?"),
+        "decision": ("What decides", "At the fork between cheese and corner, what makes it take the cheese?"),
+        "algorithm": (
+            "Which algorithm",
+            "Which simple rule describes its moves on mazes that the rule was not fitted on?",
+        ),
+        "value": ("Value and policy", "Does it move to where its own value estimate is highest?"),
+    }
+    if history:
+        first, last = history[:3], history[-3:]
+        answers["training"] = (
+            f"From {first[0].policy} to {last[0].policy}: reaching the cheese "
+            f"{_number(first[0].estimate, True)} to {told(last[0])}, the "
+            f"cheese's pull {_number(first[1].estimate, True)} to {told(last[1])}, the corner instead of cheese elsewhere "
+            f"{_number(first[2].estimate, True)} to {told(last[2])}."
+        )
+        titles["training"] = ("Over training", "How did the goal come about?")
+    return [{"key": k, "title": t, "question": q, "answer": answers[k]} for k, (t, q) in titles.items()]
+
+
+def _decision_words(fit: DecisionRegression | str, chain: Finding | None) -> str:
+    if isinstance(fit, str):
+        return f"Not answered: {fit}."
+    firm = [
+        name.replace("_", " ")
+        for name, estimate, stable in zip(fit.names, fit.coefficients, fit.sign_stability, strict=True)
+        if estimate.excludes(0) and stable == 1
+    ]
+    return (
+        "Nine distances (the tenth, steps from cheese to corner, is the exact sum of two of them) predict the "
+        f"outcome of {fit.accuracy.estimate:.1%} of held-out levels "
+        f"[{fit.accuracy.low:.1%}, {fit.accuracy.high:.1%}] against a base rate of {fit.base_accuracy.estimate:.1%}. "
+        f"The largest VIF is {fit.vif.max():.0f}{', so single coefficients mean little' * bool(fit.vif.max() >= 5)}; "
+        + (
+            f"firm (interval off 0, one sign in all subsets): {', '.join(firm)}."
+            if firm
+            else "none is firm (interval off 0 and one sign in all subsets)."
+        )
+        + (
+            f" Beside the chance of the direct way, the steps from cheese to fork count {chain.estimate:.2f} "
+            f"[{chain.low:.2f}, {chain.high:.2f}] log-odds per SD."
+            if chain
+            else " The chance of the direct way follows from the distances here: the two cannot be told apart."
+        )
+    )
+
+
+def _algorithm_words(scope: str, fit: AlgorithmComparison) -> str:
+    best = fit.models[0]
+    best_score, uniform = best.log_likelihood.estimate, fit["uniform"].log_likelihood.estimate
+    words = f"In {scope} mazes the best is '{title(best.name)}' ({best_score:.3f} nats per step, uniform {uniform:.3f})"
+    others = [title(name) for name in fit.tied if name != best.name]
+    return words + (
+        f", not distinguishable from {' and '.join(others)}." if others else ", ahead of all others."
+    )

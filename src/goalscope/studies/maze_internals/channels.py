@@ -1,0 +1,201 @@
+"""Which channels carry the goal: found by their effect on some mazes, estimated on others alone and together.
+
+A channel is resampled from another maze: once from one with the cheese on the same square, once from one with the
+cheese elsewhere. A channel that carries where the cheese is does harm only in the second case.
+
+What is estimated on the held-out mazes is what was found on the discovery mazes: had the held-out mazes a say in
+which channels are reported (those confirmed there, say), their estimates would be too good. Which of the found
+ones they confirm is said beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats as scipy_stats
+from torch import Tensor
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.intervening.select import Selection, select
+from goalscope.stats import Estimate, binomial_interval, bootstrap_mean
+from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.maze_internals.setup import Setup, activations, donors, reached, run
+from goalscope.worlds.contract import concatenate, take
+
+POWER = 0.8
+"""with which an effect of the size that is given out as detectable would have been found"""
+
+
+def select_channels(setup: Setup) -> dict[str, np.ndarray]:
+    """Resamples every channel on discovery mazes, and the found ones alone and together on held-out ones.
+
+    Returns:
+        `effects` [C, D + H]: P(cheese) with a channel from a maze with the cheese elsewhere minus the same from one with
+        it in the same place; held-out columns are 0 for channels that were not found. `random` [r]: as many other
+        channels as were found, or all others where they are fewer. `set.SET.DONOR` [H] P(cheese), and
+        `set.SET.DONOR.there` [H] P(the square on which the other donor has its cheese), SET being found, random or
+        all, DONOR same or other; sets without a channel are left out; `none` and `none.there` [H] without resampling.
+    """
+    rng = np.random.default_rng(setup.about.seed)
+    site = setup.layout.middle
+    mazes = concatenate([setup.discovery, setup.held])
+    same, other = donors(setup, mazes, rng)
+    given = {
+        k: activations(setup.module, setup.world, d, site)[site]
+        for k, d in (("same", same), ("other", other))
+    }
+    channels = given["same"].shape[1]
+    effects = np.zeros((channels, len(mazes)))
+
+    def effect(units: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        state, rows = take(mazes, levels), []
+        at = torch.from_numpy(levels)
+        for unit in units:
+            runs = [resampled(setup, state, given[k][at], [int(unit)]) for k in ("other", "same")]
+            with_other, with_same = (reached(f, state.cheese, setup.steps) for f in runs)
+            rows.append(with_other - with_same)
+        effects[np.ix_(units, levels)] = rows
+        return np.stack(rows)
+
+    split = np.arange(len(mazes)) < len(setup.discovery)
+    found = select(effect, split, units=channels, seed=setup.about.seed).found
+    random = rng.permutation(np.setdiff1d(np.arange(channels), found))[: len(found)]
+    result: dict[str, np.ndarray] = {"effects": effects, "random": random}
+    sets = {"found": found.tolist(), "random": random.tolist(), "all": list(range(channels))}
+    held = torch.arange(len(setup.discovery), len(mazes))
+    target = other.cheese[len(setup.discovery) :]
+    plain = run(setup, setup.held)
+    result["none"] = reached(plain, setup.held.cheese, setup.steps)
+    result["none.there"] = reached(plain, target, setup.steps)
+    for name, units in sets.items():
+        if not units:
+            continue
+        for k in ("same", "other"):
+            moved = resampled(setup, setup.held, given[k][held], units)
+            result[f"set.{name}.{k}"] = reached(moved, setup.held.cheese, setup.steps)
+            result[f"set.{name}.{k}.there"] = reached(moved, target, setup.steps)
+    return result
+
+
+def resampled(setup: Setup, state: Any, donor: Tensor, channels: list[int]) -> Any:
+    """The policy with some channels of the middle site as they are in each level's donor maze [N, C, h, w]."""
+
+    def change(x: Tensor, level: Tensor) -> Tensor:
+        new = x.clone()
+        new[:, channels] = donor[level][:, channels]
+        return new
+
+    return run(setup, state, setup.layout.middle, change)
+
+
+def selection(setup: Setup, found: dict[str, np.ndarray]) -> Selection:
+    """The selection, from its effects."""
+    split = np.arange(found["effects"].shape[1]) < len(setup.discovery)
+    return select(found["effects"], split, seed=setup.about.seed)
+
+
+def findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
+    """The share of channels that carry the goal, and those found, each and together."""
+    chosen = selection(setup, found)
+    return [_share(setup, found, chosen), *_each(setup, chosen), *_together(setup, found, chosen)]
+
+
+def detectable(effects: np.ndarray, rate: float) -> float | None:
+    """The least effect of one channel, alone in having one, that is found with `POWER`; None where none can be.
+
+    Args:
+        effects: [C, n] of each channel on each discovery level; the median scatter over channels is taken.
+        rate: false discovery rate.
+    """
+    channels, count = effects.shape
+    # Benjamini and Hochberg's step for the first of C hypotheses, two-sided; `select` takes n levels that all
+    # agree for no more certain than n tosses of a coin.
+    tail = rate / channels / 2
+    if tail < 2.0**-count:
+        return None
+    scatter = float(np.median(effects.std(axis=1, ddof=1)))
+    return float(
+        (scipy_stats.t.isf(tail, count - 1) + scipy_stats.norm.ppf(POWER)) * scatter / np.sqrt(count)
+    )
+
+
+def _share(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Finding:
+    channels, site = found["effects"].shape[0], setup.layout.middle
+    least = detectable(found["effects"][:, : chosen.levels[0]], chosen.rate)
+    power = (
+        f"{chosen.levels[0]} discovery mazes are too few to find any channel"
+        if least is None
+        else f"an effect of one channel of {least:.1%} would have been found with {POWER:.0%} power"
+    )
+    return finding(
+        "channels.carry_goal", f"share of the {channels} channels whose cheese-dependent effect is found on discovery "
+        "mazes and confirmed on held-out mazes", binomial_interval(len(chosen.confirmed), channels), None,
+        f"null by construction: of those confirmed at most {chosen.rate:.0%} are expected to be false",
+        f"{len(chosen.found)} found on discovery mazes; {power}", setup.policy, setup.about, "share of channels", site,
+    )  # fmt: skip
+
+
+def _each(setup: Setup, chosen: Selection) -> Iterator[Finding]:
+    for channel, estimate in zip(chosen.found.tolist(), chosen.held_out, strict=True):
+        confirmed = "confirmed" if channel in chosen.confirmed else "not confirmed"
+        yield finding(
+            f"channels.channel_{channel}", f"channel {channel} from a maze with the cheese elsewhere, against one with "
+            f"it in the same place: change of P(reach the cheese), held-out mazes ({confirmed} there)", estimate, None,
+            "null by construction: same against different place; on discovery mazes "
+            f"{float(chosen.discovery[channel]):+.3f}",
+            f"resampling; found on discovery mazes, {confirmed} on held-out mazes", setup.policy, setup.about,
+            "difference of probabilities", setup.layout.middle,
+        )  # fmt: skip
+
+
+def _together(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Iterator[Finding]:
+    """Sets of channels resampled: what becomes of the cheese's square, and of that of the other donor's cheese."""
+    changes = {
+        key.removeprefix("set."): values - found["none.there" if key.endswith(".there") else "none"]
+        for key, values in found.items()
+        if key.startswith("set.")
+    }
+    count, confirmed = len(chosen.found), len(chosen.confirmed)
+    sets = {
+        "all": ("all channels", "all"),
+        "together": (
+            f"the {count} {'channel' if count == 1 else 'channels'} found on discovery mazes "
+            f"({confirmed} confirmed on held-out)",
+            "found",
+        ),
+    }
+    left = len(found["random"])
+    others = f"{left} other {'channel' if left == 1 else 'channels'}"
+    for key, (which, name) in sets.items():
+        if f"{name}.same" not in changes:
+            continue
+        for suffix, words, donor in (
+            ("same_place", "from mazes with the cheese in the same place: change of P(reach the cheese)", "same"),
+            ("other_place", "from mazes with the cheese elsewhere: change of P(reach the cheese)", "other"),
+            ("to_other_place", "from mazes with the cheese elsewhere: change of P(reach that other square)",
+             "other.there"),
+        ):  # fmt: skip
+            # All channels have no others to compare with: the same-place donors are what they are read against.
+            against = f"random.{donor}" if name == "found" else f"all.{donor.replace('other', 'same')}"
+            control, control_name = changes.get(against), others
+            if name == "all":
+                control_name = "all channels, cheese in the same place"
+            if suffix == "same_place" and name == "all":
+                control, control_name = (
+                    None,
+                    "null by construction: it is itself the control of the other place",
+                )
+            elif control is None:
+                control_name = "null by construction: no channel is left that was not found"
+            yield finding(
+                f"channels.{key}.{suffix}", f"{which} resampled {words}", _mean(setup, changes[f"{name}.{donor}"]),
+                None if control is None else _mean(setup, control), control_name, "resampling, held-out mazes",
+                setup.policy, setup.about, "difference of probabilities", setup.layout.middle,
+            )  # fmt: skip
+
+
+def _mean(setup: Setup, values: np.ndarray) -> Estimate:
+    return bootstrap_mean(values, bounds=(-1, 1), seed=setup.about.seed)

@@ -1,0 +1,137 @@
+"""One objective or two sub-policies? Mixtures by held-out likelihood, on behaviour and under the edits; and a gate.
+
+Two sub-policies would show in three ways: a mixture of cheese-seeking and corner-seeking, maze by maze, describes held-out
+walks better than either; each survives when the other's vector is subtracted; and which of the two runs can be read
+from the activations at the decision square before the mouse turns, better than from the observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.behaviour.algorithms import AlgorithmComparison
+from goalscope.methods.reading.probe import ProbeReport, probe
+from goalscope.rollout import Fields, fields
+from goalscope.studies.maze_goal.findings import finding, title, which_algorithm
+from goalscope.studies.maze_goal.measure import Measured, cheese_first
+from goalscope.studies.maze_internals.setup import Setup, activations, cheese_vector, run, shifted
+from goalscope.studies.maze_internals.steering import corner_vector
+from goalscope.worlds.contract import take
+from goalscope.worlds.maze import MazeState, place_mouse, remove_cheese
+from goalscope.worlds.maze.paths import decision_square, maze_size
+
+CONDITIONS = {
+    "plain": "no edit",
+    "no_cheese_vector": "cheese vector subtracted",
+    "no_corner_vector": "top-right vector subtracted",
+}
+PAIR = "cheese + corner"
+LEAST_GATES = 40
+"""decision squares that the gate's probe needs"""
+
+
+def goals(setup: Setup) -> dict[str, np.ndarray]:
+    """The policy's moves in each condition, and at the decision squares what it does there.
+
+    Returns:
+        `moves.CONDITION`, `value.CONDITION`: the fields on the held-out mazes; `gate.cheese` [D] P(cheese before corner)
+        from the decision square of reading mazes; `gate.NETWORK` [D, ..] activations there, and `gate.observation`.
+    """
+    held, site = setup.held, setup.layout.middle
+    own, upward = cheese_vector(setup, held, site), corner_vector(setup, remove_cheese(held), site)
+    runs = {
+        "plain": run(setup, held),
+        "no_cheese_vector": shifted(setup, held, site, -own),
+        "no_corner_vector": shifted(setup, held, site, -upward),
+    }
+    found = {f"{k}.{name}": getattr(f, k) for name, f in runs.items() for k in ("moves", "value")}
+    fork = decision_square(setup.reading)
+    here = np.flatnonzero((fork[:, 0] >= 0) & (maze_size(setup.reading) >= 5))
+    state = take(setup.reading, here)
+    measured = _measured(setup, fields(setup.module, setup.world, state))
+    found["gate.cheese"] = cheese_first(measured)[0]
+    standing = place_mouse(state, fork[here])
+    found["gate.observation"] = setup.world.observe(standing).reshape(len(here), -1)
+    for network, policy in (("policy", setup.policy), ("untrained", setup.blank)):
+        there = activations(policy.module, setup.world, standing, site)[site]
+        found[f"gate.{network}"] = there.flatten(1).numpy()
+    return found
+
+
+def _measured(setup: Setup, field: Fields) -> Measured:
+    """A Measured with nothing but the fields."""
+    none = np.empty(0)
+    return Measured(setup.policy.name, setup.policy.sha256, field, field, {}, none, none, none, setup.steps)
+
+
+def comparisons(setup: Setup, found: dict[str, np.ndarray]) -> dict[str, AlgorithmComparison]:
+    """The comparison of hand-written algorithms in each condition."""
+    held = setup.held
+    squares = setup.world.squares(held)
+    maze = MazeState(held.walls, held.mouse, held.cheese)
+    every = np.ones(len(held), bool)
+    return {
+        name: which_algorithm(
+            _measured(setup, Fields(maze, squares, found[f"moves.{name}"], found[f"value.{name}"])),
+            every,
+            setup.about.seed,
+        )
+        for name in CONDITIONS
+    }
+
+
+def gate(setup: Setup, found: dict[str, np.ndarray]) -> ProbeReport | str:
+    """The probe for which goal is pursued, or why there is none."""
+    label = (found["gate.cheese"] > 0.5).astype(int)
+    rare = int(np.bincount(label, minlength=2).min())
+    if rare < LEAST_GATES:
+        return f"only {rare} of {len(label)} decision squares go the rarer way, the probe needs {LEAST_GATES}"
+    rows = {k: torch.from_numpy(found[f"gate.{k}"]).float() for k in ("policy", "untrained", "observation")}
+    return probe(
+        rows["policy"], label, np.arange(len(label)), observation=rows["observation"],
+        untrained=rows["untrained"], penalty=(1e-2, 1.0), folds=3, seed=setup.about.seed,
+    )  # fmt: skip
+
+
+def findings(
+    setup: Setup, compared: dict[str, AlgorithmComparison], gated: ProbeReport | str
+) -> list[Finding]:
+    """Held-out likelihoods by condition, and the gate."""
+    return [*_likelihoods(setup, compared), *_gate_finding(setup, gated)]
+
+
+def _likelihoods(setup: Setup, compared: dict[str, AlgorithmComparison]) -> Iterator[Finding]:
+    for name, words in CONDITIONS.items():
+        fit = compared[name]
+        for model in ("cheese", "corner", "corner-then-cheese", PAIR):
+            one = fit[model]
+            behind = f"{one.behind.estimate:.4f} behind the best" if one.behind.estimate > 0 else "the best"
+            yield finding(
+                f"goals.{name}.{model.replace(' + ', '.').replace('-', '_')}",
+                f"held-out log-likelihood per step of '{title(model)}', {words}", one.log_likelihood,
+                fit["uniform"].log_likelihood, "uniform moves",
+                f"rules with a fitted temperature; {behind}; verdict: {title(fit.verdict)}", setup.policy, setup.about,
+                "nats per step", "behaviour" if name == "plain" else setup.layout.middle,
+            )  # fmt: skip
+
+
+def _gate_finding(setup: Setup, gated: ProbeReport | str) -> Iterator[Finding]:
+    if isinstance(gated, str):
+        return
+    controls = {
+        "the best constant": gated.constant, "the same probe on the observation": gated.observation,
+        "the same probe on the untrained network": gated.untrained,
+    }  # fmt: skip
+    name, control = max(
+        ((n, c) for n, c in controls.items() if c is not None), key=lambda nc: nc[1].scores.score.estimate
+    )
+    yield finding(
+        "gate.accuracy", "at the decision square: read from the activations whether the cheese comes before the corner",
+        gated.scores.score, control.scores.score, f"{name}, the strongest of three controls",
+        "logistic probe, split by level",
+        setup.policy, setup.about, "share of mazes", setup.layout.middle,
+    )  # fmt: skip

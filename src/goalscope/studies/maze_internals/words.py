@@ -1,0 +1,197 @@
+"""The internals study in words: every sentence is made from findings, by rules that are written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.reading.probe import ProbeReport
+from goalscope.studies.maze_goal.words import told
+from goalscope.studies.maze_internals.setup import Setup
+from goalscope.studies.maze_internals.steering import CUTS, KEPT, verdict
+
+Table = Mapping[str, Finding]
+
+
+def beyond(f: Finding) -> bool:
+    """Whether the estimate's whole interval lies above the control's."""
+    return f.low > (f.control_high if f.control_high is not None else f.low)
+
+
+def below(f: Finding) -> bool:
+    """Whether the estimate's whole interval lies below the control's."""
+    return f.high < (f.control_low if f.control_low is not None else f.high)
+
+
+def headline(setup: Setup, table: Table) -> str:
+    """One paragraph: is the goal in the activations, can it be edited and moved, and what is not shown."""
+    policy, site = setup.policy.name, setup.layout.middle
+    pull, moved, probe = (
+        table[k] for k in ("steer.cheese.cheese_pull", "retarget.all", "probe.cheese_position.middle")
+    )
+    edits, moves = below(pull), beyond(moved)
+    answer = {
+        (True, True): f"The goal of {policy} can be edited away and moved inside the network, at {site}.",
+        (
+            True,
+            False,
+        ): f"The goal of {policy} can be edited away at {site}; that it can be moved is not shown.",
+        (
+            False,
+            True,
+        ): f"The goal of {policy} can be moved at {site}; that the cheese vector carries it is not shown.",
+        (False, False): f"No edit at {site} was found that changes what {policy} pursues.",
+    }[edits, moves]
+    kept = table["ablate.cheese.corner_pull_kept"]
+    parts = [
+        answer,
+        f"Subtracting the cheese vector changes P(reach the cheese) by {told(pull)}.",
+        f"Moving what the cheese adds to another square brings the mouse there in {told(moved)}, with the cheese itself put "
+        f"there in {told(table['retarget.all.ceiling'])}.",
+        f"A linear probe reads the cheese's square in {told(probe)}, "
+        + (
+            "more than the untrained network gives."
+            if beyond(probe)
+            else "which says nothing: the untrained network gives as much."
+        ),
+        f"With the cheese vector subtracted {told(kept)} of the corner's pull is left"
+        + ("." if beyond(kept) else ", no more than random vectors leave."),
+    ]
+    return " ".join(parts)
+
+
+def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[str, str]]:
+    """Key, title, question and a one-sentence answer of each section that has findings."""
+    titles = {
+        "probe": ("Where is the cheese?", "From which layer can the cheese's square be read, and does that mean anything?"),
+        "channels": ("Channels", "Which channels can be read, and which carry the goal?"),
+        "steer": ("Steering", "What do the cheese vector and the top-right vector do, dose by dose?"),
+        "cut": ("Cutting", "Can cheese-taking be cut while the corner is still reached?"),
+        "ablate": ("What is left", "How much of each goal's pull is left without the other's vector?"),
+        "retarget": ("Retargeting", "Can it be sent to any square, and at what price?"),
+        "budget": ("Edit budget", "How few activations suffice?"),
+        "finetune": ("Finetuning", "What does finetuning do with the compute of an edit, and with a tenth of the "
+        "training's?"),
+        "flipped": ("Flipped reward", "Trained on with a penalty on the cheese: where does it go, and what changed?"),
+        "goals": ("One objective or two?", "Is it a mixture of cheese-seeking and corner-seeking?"),
+        "gate": ("A gate", "Can it be read at the decision square which goal it will follow?"),
+    }  # fmt: skip
+    answers = _answers(setup, table, gated)
+    return [
+        {"key": key, "title": title, "question": question, "answer": answers[key]}
+        for key, (title, question) in titles.items()
+        if key in answers
+    ]
+
+
+def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, str]:
+    middle, seen = table["probe.cheese_position.middle"], table["probe.cheese_position.observation"]
+    readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
+    written = {k: table[f"probe.write.{k}"] for k in ("read", "reach_target", "ceiling", "off_manifold")}
+    found = [i for i in table if i.startswith("channels.channel_")]
+    same, other = table["channels.all.same_place"], table["channels.all.other_place"]
+    answers = {
+        "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}: "
+        f"a paired difference of {told(table['probe.beyond_observation.middle'])}. Less what the same probe reads "
+        f"of labels permuted over mazes: {told(table['probe.selectivity.middle'])}. "
+        + (
+            "The network makes it more readable than chance wiring does."
+            if beyond(middle)
+            else "Random weights leave it as readable: the probe is no evidence of anything learned."
+        )
+        + f" Another square written along the probes' directions is then read in {told(written['read'])} and changes "
+        f"P(reach it) by {told(written['reach_target'])}, a cheese that really moves by {told(written['ceiling'])}; "
+        f"{told(written['off_manifold'])} of the written cells are extraordinary.",
+        "channels": f"{readable.estimate:.0f} channels [{readable.low:.0f}, {readable.high:.0f}] at "
+        f"{readable.site} follow one "
+        f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). {told(carry)} of the channels at "
+        f"{carry.site} are confirmed to carry where the cheese is ({carry.method}). "
+        f"All channels from a maze with the cheese in the same place change P(reach the cheese) by {told(same)}, with it "
+        f"elsewhere by {told(other)}, and P(reach that other square) by {told(table['channels.all.to_other_place'])}."
+        + (
+            f" The {len(found)} found on discovery mazes together, on held-out mazes with the cheese elsewhere: "
+            f"{told(table['channels.together.other_place'])}."
+            if found
+            else ""
+        ),
+        "steer": f"Subtracted, the cheese vector changes P(cheese) by {told(table['steer.cheese.cheese_pull'])}; added, by "
+        f"{told(table['steer.cheese.plus_1'])}. The vector of another maze with its cheese in the same place: "
+        f"{told(table['steer.transfer.same_place'])}. Top-right vector added: "
+        f"{told(table['steer.corner.plus_1'])}, subtracted: "
+        f"{told(table['steer.corner.minus_1'])}.",
+        "cut": f"At a loss of at most {1 - KEPT:.0%} of the top-right attainment, judged on held-out mazes by both "
+        "intervals: " + " ".join(_cut_words(table, n) for n in CUTS),
+        "ablate": f"Cheese vector subtracted: {told(table['ablate.cheese.corner_pull_kept'])} of the corner's "
+        f"pull. Top-right "
+        f"vector subtracted: {told(table['ablate.corner.cheese_pull_kept'])} of the cheese's pull.",
+        "retarget": f"On the largest mazes with the cheese in the top right: {told(table['retarget.all'])}; ceiling "
+        f"{told(table['retarget.all.ceiling'])}, no edit {told(table['retarget.all.bare'])}. Top-left corner "
+        f"{told(table['retarget.corner.top_left'])}, bottom-right {told(table['retarget.corner.bottom_right'])}.",
+        "budget": " ".join(_budget_words(f) for i, f in table.items() if i.startswith("budget.")),
+        "goals": _goal_words(table),
+        "gate": f"Not answered: {gated}."
+        if isinstance(gated, str)
+        else f"In {told(table['gate.accuracy'])} of held-out mazes ({table['gate.accuracy'].control_name}); "
+        + (
+            "better than its controls."
+            if beyond(table["gate.accuracy"])
+            else "no better than its controls: no gate was found."
+        ),
+    }
+    return answers | _training_answers(setup, table)
+
+
+def _cut_words(table: Table, per_cent: int) -> str:
+    """Whether so much is cut and enough kept, and by how much."""
+    kept, cut = (table[f"cut.cheese_{per_cent}{suffix}"] for suffix in ("", ".cut"))
+    return f"{per_cent}%: {verdict(kept, cut, per_cent / 100)} (cut {told(cut)}, kept {told(kept)})."
+
+
+def _budget_words(f: Finding) -> str:
+    """The share that was allowed, the one that was used, and what came of it."""
+    most, used = f.question.split(" of all")[0], f.question.split("(used: ")[1].split("): ")[0]
+    return f"{most.capitalize()} (used: {used}): {told(f)}."
+
+
+def _training_answers(setup: Setup, table: Table) -> dict[str, str]:
+    answers = {}
+    parts = []
+    if "finetune.matched.cheese_change" in table:
+        parts.append(
+            f"With the edit's compute, in the wanted direction: a change of "
+            f"{told(table['finetune.matched.cheese_change'])}, the edit: {told(table['steer.best.cheese_change'])}."
+        )
+    if "finetune.tenth.reach" in table:
+        parts.append(
+            f"With less than a tenth of the training's: reaches the cheese in "
+            f"{told(table['finetune.tenth.reach'])}, the corner "
+            f"first in {told(table['finetune.tenth.corner_instead'])}."
+        )
+    answers["finetune"] = " ".join(parts) or (
+        f"Not answered: no finetuning of {setup.policy.name} is packaged, and none is run on this world; "
+        "`goalscope train finetune` makes them for the mice."
+    )
+    if "flipped.reach" in table:
+        weights = [f for i, f in table.items() if i.startswith("flipped.weights.")]
+        most = max(weights, key=lambda f: f.estimate / max(f.control or 0, 1e-9))
+        answers["flipped"] = (
+            f"It reaches the cheese in {told(table['flipped.reach'])} and, without cheese, the top-right corner in "
+            f"{told(table['flipped.top_right'])}. The layer that moved most beyond the controls is {most.site} "
+            f"({most.estimate:.3f} against {most.control or 0:.3f})."
+        )
+    return answers
+
+
+def _goal_words(table: Table) -> str:
+    plain = table["goals.plain.cheese.corner"]
+    single = max(
+        (table[f"goals.plain.{k}"] for k in ("cheese", "corner", "corner_then_cheese")),
+        key=lambda f: f.estimate,
+    )
+    gain = plain.estimate - single.estimate
+    return (
+        f"Unedited, the mixture of both scores {plain.estimate:.3f} nats per step [{plain.low:.3f}, "
+        f"{plain.high:.3f}], the best "
+        f"single rule {single.estimate:.3f} [{single.low:.3f}, {single.high:.3f}] (gain {gain:+.3f}); "
+        f"{plain.method.split('; ')[-1]}."
+    )

@@ -1,0 +1,166 @@
+"""How often levels are solved after how many looks at the start, which levels flip, and who goes in circles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from goalscope.evidence.finding import Finding
+from goalscope.methods.reading.probe import map_rows
+from goalscope.stats import Estimate, binomial_interval, bootstrap_difference
+from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.sokoban_plan.measure import captured, early_cycles, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.probes import (
+    LATEST,
+    MOMENTS,
+    TARGETS,
+    best_part,
+    reader,
+    tallied,
+    together,
+    window,
+)
+from goalscope.studies.sokoban_plan.setup import LevelSet, Setup, board_world
+
+LARGER = "larger"
+"""the set whose episodes the probes of the smaller boards are tried on"""
+
+
+def solve_set(setup: Setup, levels: LevelSet) -> dict[str, np.ndarray]:
+    """Every level of a set after every number of looks.
+
+    Returns:
+        `solved.LOOKS` [N], `cycle.LOOKS` [N] whether it comes back to a position early, `moves.LOOKS` [N]; the same of the
+        untrained network without looks, `untrained.solved.0` and so on, and of the trained network without memory, where
+        there is one, at the least and the most looks, `plain.solved.LOOKS`.
+    """
+    found: dict[str, np.ndarray] = {}
+    for looks in levels.thinking:
+        found |= _played(setup.module, levels, looks)
+    found |= {f"untrained.{k}": v for k, v in _played(setup.blank.module, levels, 0).items()}
+    if setup.plain is not None:
+        for looks in (levels.thinking[0], levels.thinking[-1]):
+            found |= {f"plain.{k}": v for k, v in _played(setup.plain.module, levels, looks).items()}
+    return found
+
+
+def _played(module: nn.Module, levels: LevelSet, looks: int) -> dict[str, np.ndarray]:
+    games = [play(module, board_world(module, group), group, looks) for group in levels.groups]
+    return {
+        f"solved.{looks}": np.concatenate([game.solved for game in games]),
+        f"cycle.{looks}": np.concatenate([early_cycles(game) for game in games]),
+        f"moves.{looks}": np.concatenate([game.length for game in games]),
+    }
+
+
+def read_larger(setup: Setup, probes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The probes of the policy's own boards on episodes of larger ones: `tally.TARGET.policy`, `tally.TARGET.window`."""
+    state = setup.sets[LARGER].groups[0]
+    played = play(setup.module, setup.world(state), state)
+    level, time = moments(played.length, MOMENTS, LATEST, setup.about.seed)
+    last, layout = setup.layout.ticks - 1, setup.layout
+    parts = {target: best_part(setup, probes, target) for target in TARGETS}
+    sites = list(dict.fromkeys(site for part in parts.values() for site in layout.sites(part, last)))
+    maps, planes = captured(setup.module, setup.world(state), state, sites, played.moves, level, time)
+    floor = planes[:, 0] == 0
+    by_row = level[np.nonzero(floor)[0]]
+    around = map_rows(window(torch.from_numpy(planes).float()), level, floor)[0]
+    found = {}
+    for target, labels in zip(TARGETS, plan_labels(played, level, time), strict=True):
+        x = map_rows(together(layout, maps, parts[target], last), level, floor)[0]
+        y = labels[floor]
+        found[f"tally.{target}.policy"] = tallied(
+            x, *reader(probes, target, f"policy.{parts[target]}.{last}"), y, by_row
+        )
+        found[f"tally.{target}.window"] = tallied(around, *reader(probes, target, "window"), y, by_row)
+    return found
+
+
+def share(values: np.ndarray) -> Estimate:
+    """A share of levels with its exact interval."""
+    return binomial_interval(int(values.sum()), len(values))
+
+
+def difference(first: np.ndarray, second: np.ndarray, seed: int) -> Estimate:
+    """Paired difference of two shares; where no level differs, the interval is what so many levels may hide."""
+    return bootstrap_difference(first, second, bounds=(-1, 1), seed=seed)
+
+
+def solving_findings(setup: Setup, name: str, found: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """Solve rates, gains and flips of one set, and its early cycles."""
+    levels, about, policy = setup.sets[name], setup.about, setup.policy
+    blank = share(found["untrained.solved.0"])
+    method = "episodes with the most probable moves"
+    words = f"{levels.words}: "
+
+    def made(
+        identifier: str, question: str, value: Estimate, control: Estimate | None, control_name: str
+    ) -> Finding:
+        return finding(identifier, words + question, value, control, control_name, method, policy, about)
+
+    for looks in levels.thinking:
+        said = f"P(solved) after {looks} looks at the start"
+        yield made(
+            f"solve.{name}.think_{looks}", said, share(found[f"solved.{looks}"]), blank, "untrained network"
+        )
+    bare = found["solved.0"]
+    for looks in levels.thinking[1:]:
+        now = found[f"solved.{looks}"]
+        yield made(
+            f"thinking.{name}.gain_{looks}", f"change of P(solved) by {looks} looks, paired",
+            difference(now, bare, about.seed), None, "none: the same levels without looks are what is compared with",
+        )  # fmt: skip
+        yield made(
+            f"thinking.{name}.to_solved_{looks}", f"share of levels that only {looks} looks solve",
+            share(now & ~bare), share(bare & ~now), "share that is solved only without looks",
+        )  # fmt: skip
+        yield made(
+            f"thinking.{name}.to_unsolved_{looks}", f"share of levels that are solved only without the {looks} looks",
+            share(bare & ~now), share(now & ~bare), "share that only the looks solve",
+        )  # fmt: skip
+    yield from _cycle_findings(setup, name, found, made)
+
+
+def _cycle_findings(setup: Setup, name: str, found: dict[str, np.ndarray], made: Any) -> Iterator[Finding]:
+    levels = setup.sets[name]
+    circling = found["cycle.0"]
+    for looks in levels.thinking:
+        yield made(
+            f"cycles.{name}.think_{looks}", f"share that comes back to a position within eight moves, {looks} looks",
+            share(found[f"cycle.{looks}"]), share(found["untrained.cycle.0"]), "untrained network",
+        )  # fmt: skip
+    for looks in levels.thinking[1:]:
+        if circling.any() and not circling.all():
+            yield made(
+                f"cycles.{name}.vanish_{looks}", f"share of the early cycles that {looks} looks make vanish",
+                share(~found[f"cycle.{looks}"][circling]), share(found[f"cycle.{looks}"][~circling]),
+                "share of the other levels that gain one",
+            )  # fmt: skip
+
+
+def plain_findings(setup: Setup, name: str, found: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """The network without memory on one set."""
+    levels, about, plain = setup.sets[name], setup.about, setup.plain
+    if plain is None:
+        return
+    first, last = levels.thinking[0], levels.thinking[-1]
+    mine, other = found[f"solved.{first}"], found[f"plain.solved.{first}"]
+    method = "episodes with the most probable moves"
+    yield finding(
+        f"resnet.{name}.gain", f"{levels.words}: P(solved) by the recurrent network minus that by {plain.name}, paired",
+        difference(mine, other, about.seed), None, "none: the other network on the same levels is what is compared with",
+        method, setup.policy, about,
+    )  # fmt: skip
+    yield finding(
+        f"resnet.{name}.solve", f"{levels.words}: P(solved) by the network without memory",
+        share(other), share(found["untrained.solved.0"]), "untrained network", method, plain, about,
+    )  # fmt: skip
+    yield finding(
+        f"resnet.{name}.flips", f"{levels.words}: share that {last} looks change in the network without memory",
+        share(other != found[f"plain.solved.{last}"]), share(mine != found[f"solved.{last}"]), "the recurrent network",
+        method, plain, about,
+    )  # fmt: skip

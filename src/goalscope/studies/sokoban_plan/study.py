@@ -1,0 +1,173 @@
+"""Does a Sokoban policy plan, does the plan cause its moves, and what does thinking longer buy? Reads top to bottom.
+
+Each part is measured once (slow, stored, resumed after a kill) and then turned into findings, figures and words (quick,
+made anew each time). Parts and strengths are chosen on levels that report nothing. A null result comes with the effect
+that the data could have shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.run_folder import RunFolder
+from goalscope.plots.figure import write_figures
+from goalscope.policies.checkpoint import Policy, load, untrained
+from goalscope.report.html import write_report
+from goalscope.studies.maze_goal.findings import About
+from goalscope.studies.maze_goal.study import Outcome
+from goalscope.studies.sokoban_plan import figures as sokoban_figures
+from goalscope.studies.sokoban_plan import words as sokoban_words
+from goalscope.studies.sokoban_plan.findings import (
+    larger_findings,
+    plan_findings,
+    probe_findings,
+    write_findings_of,
+)
+from goalscope.studies.sokoban_plan.probes import forming, read
+from goalscope.studies.sokoban_plan.setup import (
+    Setup,
+    Sizes,
+    described,
+    layout,
+    level_sets,
+    sizes_of,
+    without_memory,
+)
+from goalscope.studies.sokoban_plan.solving import (
+    LARGER,
+    plain_findings,
+    read_larger,
+    solve_set,
+    solving_findings,
+)
+from goalscope.studies.sokoban_plan.writing import write
+
+DEFAULT_POLICY = "sokoban-small"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; the command line's defaults."""
+
+    policy: str | Policy = DEFAULT_POLICY
+    """name, path, or one that is loaded or made by hand"""
+    levels: str | None = None
+    """a file of Boxoban or XSB levels, beside the generated ones"""
+    quick: bool = False
+    """a fifth of the levels"""
+    seed: int = 0
+    """of bootstrap, moments, shortcut levels, random vectors and the untrained network"""
+    out: str | None = None
+    sites: tuple[str, ...] | None = None
+    """where a network that is neither DRC nor ResNet keeps [N, C, H, W] activations"""
+    blank: Policy | None = None
+    """the untrained control, where the policy was made by hand; None makes one of its architecture"""
+    sizes: Sizes | None = None
+    """how many levels; None goes by `quick` and by how slow the network is"""
+
+
+def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Runs the study and writes its run folder.
+
+    Args:
+        options: what to study.
+        say: called with one line at each step, for progress.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: the policy or the levels cannot be loaded, no level fits the policy, or
+            its sites are not known.
+        FileExistsError: the output folder exists.
+    """
+    if not 0 <= options.seed < 2**31:
+        raise ValueError(f"--seed must be 0 to {2**31 - 1}, got {options.seed}")
+    setup = _prepare(options)
+    provenance = _provenance(options, setup)
+    out = Path(options.out or f"runs/sokoban-{setup.policy.name}")
+    with RunFolder.create(out, provenance) as run:
+        found: dict[str, dict[str, Any]] = {}
+        for name, levels in setup.sets.items():
+            say(f"{len(levels)} {levels.words}")
+            found[f"solve-{name}"] = run.stage(
+                f"solve-{name}", lambda chosen=levels: solve_set(setup, chosen)
+            )
+        say("probes of the plan")
+        probes = found["probes"] = run.stage("probes", lambda: read(setup))
+        say("the plan tick by tick")
+        found["forming"] = run.stage("forming", lambda: forming(setup, probes))
+        if LARGER in setup.sets:
+            found["larger"] = run.stage("larger", lambda: read_larger(setup, probes))
+        found["writing"] = run.stage("writing", lambda: write(setup, probes, say))
+        say("findings")
+        findings = _findings(setup, found)
+        table = {f.id: f for f in findings}
+        figures = list(sokoban_figures.figures(setup, table, found))
+        write_findings(run.path / "findings.parquet", findings)
+        write_figures(run.path, figures, sokoban_figures.SHOWN)
+        record = {
+            "title": f"Does {setup.policy.name} plan?",
+            "headline": sokoban_words.headline(setup, table),
+            "sections": sokoban_words.sections(setup, table, found),
+            "flips": sokoban_words.flips(setup, found),
+        }
+        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
+        say("report")
+        write_report(run.path)
+        run.commit()
+    return Outcome(out, record["headline"], findings)
+
+
+def _prepare(options: Options) -> Setup:
+    policy = load(options.policy) if isinstance(options.policy, str) else options.policy
+    size, boxes = described(policy)
+    places = layout(policy.module, options.sites)
+    blank = options.blank or untrained(policy.config, seed=options.seed)
+    sizes = options.sizes or sizes_of(policy, options.quick)
+    sets = level_sets(policy, sizes, options.levels)
+    about = About(f"sokoban, {size} x {size}, {boxes} boxes", options.seed, code_version())
+    return Setup(policy, blank, without_memory(policy), places, size, boxes, sizes, sets, about)
+
+
+def _findings(setup: Setup, found: dict[str, dict[str, Any]]) -> list[Finding]:
+    """All findings, in the order of the report."""
+    made: list[Finding] = []
+    for name in setup.sets:
+        made += solving_findings(setup, name, found[f"solve-{name}"])
+        made += plain_findings(setup, name, found[f"solve-{name}"])
+    made += probe_findings(setup, found["probes"])
+    made += plan_findings(setup, found["probes"], found["forming"])
+    made += write_findings_of(setup, found["writing"])
+    if "larger" in found:
+        made += larger_findings(setup, found["larger"])
+    return made
+
+
+def _provenance(options: Options, setup: Setup) -> dict[str, Any]:
+    policies = [setup.policy, *([setup.plain] if setup.plain else [])]
+    levels = Path(options.levels) if options.levels else None
+    return {
+        "study": "sokoban",
+        "policies": {p.name: p.sha256 for p in policies},
+        "world": setup.about.world,
+        "levels": levels.name if levels else "generated",
+        "levels_sha256": hashlib.sha256(levels.read_bytes()).hexdigest() if levels else "",
+        "left_out": setup.sets["file"].note if levels else "",
+        "sizes": vars(setup.sizes),
+        "seed": options.seed,
+        "code_version": setup.about.code_version,
+        "torch": torch.__version__,
+    }
+
+
+def _command(options: Options) -> str:
+    name = options.policy if isinstance(options.policy, str) else options.policy.name
+    words = ["goalscope study sokoban", f"--policy {name}"]
+    words += [f"--levels {Path(options.levels).name}"] if options.levels else []
+    words += ["--quick"] if options.quick else []
+    return " ".join([*words, f"--seed {options.seed}"])

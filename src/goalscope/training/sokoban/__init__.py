@@ -1,0 +1,1 @@
+"""Sokoban players: `recipe.py` trains the packaged ones, `teachers.py` says which moves are good."""

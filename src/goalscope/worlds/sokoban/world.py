@@ -1,0 +1,182 @@
+"""Sokoban: push every box onto a goal. Any size and number of boxes, as text, planes or Boxoban's 10 x 10 pixels.
+
+Rewards are those of Racaniere et al. 2017, "Imagination-Augmented Agents" (appendix, Sokoban): -0.1 a step, +1 for a
+box pushed onto a goal, -1 for one pushed off, +10 for the last one, which ends the level. Four moves and no "stay":
+a policy thinks longer by being shown the same observation again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+
+from goalscope.worlds.contract import Step, take
+from goalscope.worlds.sokoban import kernels
+
+
+class Move(IntEnum):
+    """What the player can do; a move into a wall, or into a box that cannot be pushed, stays."""
+
+    UP = 0
+    DOWN = 1
+    LEFT = 2
+    RIGHT = 3
+
+
+@dataclass(frozen=True)
+class SokobanState:
+    """N levels of H x W squares. Coordinates are (row, column), row 0 on top; outside the grid is wall."""
+
+    walls: np.ndarray
+    """[N, H, W] bool"""
+    goals: np.ndarray
+    """[N, H, W] bool"""
+    boxes: np.ndarray
+    """[N, H, W] bool"""
+    player: np.ndarray
+    """[N, 2] int16"""
+
+    def __len__(self) -> int:
+        return len(self.walls)
+
+
+COLOURS = np.array(
+    [
+        [243, 248, 238],  # floor
+        [254, 126, 125],  # goal
+        [142, 121, 56],  # box
+        [254, 95, 56],  # box on goal
+        [160, 212, 56],  # player
+        [219, 212, 56],  # player on goal
+        [0, 0, 0],  # wall
+    ],
+    np.uint8,
+)
+"""[7, 3] red, green, blue of each kind of square in the small pictures of gym-sokoban and Boxoban"""
+
+
+class Sokoban:
+    """The Sokoban world behind the World protocol.
+
+    Args:
+        height: H, rows of a level, walls around it included, at least 4.
+        width: W, columns.
+        boxes: boxes (and goals) of a generated level; texts may have any number.
+        time_limit: steps after which callers end an episode.
+        observation: "planes" is [4, H, W] of 0 and 1 (walls, goals, boxes, player); "rgb" is [3, H, W], a pixel a
+            square in Boxoban's colours.
+        min_pushes: a generated level needs at least this many; None is the default of `generate_levels`.
+        levels: a set that `generate` draws from instead of making new levels, such as Boxoban's; all H x W.
+    """
+
+    name = "sokoban"
+    actions = Move
+    moves = np.array([int(m) for m in Move])
+    """[A] int: the Move that each action is"""
+
+    def __init__(
+        self,
+        height: int = 10,
+        width: int = 10,
+        boxes: int = 4,
+        time_limit: int = 120,
+        observation: Literal["planes", "rgb"] = "planes",
+        min_pushes: int | None = None,
+        levels: SokobanState | None = None,
+    ):
+        if min(height, width) < 4:
+            raise ValueError(
+                f"height and width must be at least 4 (walls included), got {height} and {width}"
+            )
+        if boxes < 1:
+            raise ValueError(f"boxes must be at least 1, got {boxes}")
+        if observation not in ("planes", "rgb"):
+            raise ValueError(f"observation must be 'planes' or 'rgb', got {observation!r}")
+        if levels is not None and (not len(levels) or levels.walls.shape[1:] != (height, width)):
+            raise ValueError(
+                f"levels must be some of {height} x {width}, got {len(levels)} of "
+                f"{levels.walls.shape[1]} x {levels.walls.shape[2]}: set height and width, or stack(levels, size)"
+            )
+        self.height, self.width, self.boxes = height, width, boxes
+        self.time_limit = time_limit
+        self.observation: Literal["planes", "rgb"] = observation
+        self.min_pushes = min_pushes
+        self.levels = levels
+
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        """(4, H, W) for planes, (3, H, W) for rgb."""
+        return (4 if self.observation == "planes" else 3, self.height, self.width)
+
+    def generate(self, seeds: Sequence[int] | np.ndarray) -> SokobanState:
+        """One level per seed, solvable unless drawn from `levels`; it does not depend on the other seeds.
+
+        Args:
+            seeds: [N] non-negative integers.
+
+        Raises:
+            ValueError: no level with so many boxes, or one that takes so many pushes, fits this size.
+        """
+        from goalscope.worlds.sokoban.generate import checked_seeds, generate_levels
+
+        if self.levels is not None:
+            # The upper half of the product looks random, so any run of seeds draws evenly.
+            drawn = (checked_seeds(seeds) >> np.uint64(32)) % np.uint64(len(self.levels))
+            return take(self.levels, drawn.astype(np.int64))
+        return generate_levels(seeds, self.height, self.width, self.boxes, self.min_pushes)
+
+    def step(self, state: SokobanState, actions: np.ndarray) -> Step[SokobanState]:
+        """Moves each player once; a solved level stays as it is and gives no reward.
+
+        Args:
+            state: N levels.
+            actions: [N] values of Move.
+        """
+        n = len(state)
+        actions = np.asarray(actions)
+        if actions.shape != (n,) or actions.dtype.kind not in "iu":
+            raise ValueError(f"actions must be [{n}] integers, got {actions.dtype} {list(actions.shape)}")
+        boxes, player = state.boxes.copy(), np.empty_like(state.player)
+        reward, ended = np.empty(n, np.float32), np.empty(n, bool)
+        illegal = kernels.step(state.walls, state.goals, boxes, state.player, actions, player, reward, ended)
+        if illegal >= 0:
+            raise ValueError(f"level {illegal}: action {actions[illegal]} is not a Move (0 to 3)")
+        return Step(SokobanState(state.walls, state.goals, boxes, player), reward, ended)
+
+    def observe(self, state: SokobanState) -> np.ndarray:
+        """[N, 4, H, W] uint8 planes of 0 and 1, or [N, 3, H, W] colours; see `observation`."""
+        if self.observation == "rgb":
+            return np.ascontiguousarray(rgb(state).transpose(0, 3, 1, 2))
+        planes = np.empty((len(state), 4, *state.walls.shape[1:]), np.uint8)
+        kernels.observe(state.walls, state.goals, state.boxes, state.player, planes)
+        return planes
+
+    def parse(self, text: str) -> SokobanState:
+        """One level from its text; one smaller than the world is centred in it, walls around. See `parse_level`."""
+        from goalscope.worlds.sokoban.text import parse_level
+
+        return parse_level(text, (self.height, self.width))
+
+    def text(self, state: SokobanState) -> list[str]:
+        """The N levels as XSB texts of H lines."""
+        from goalscope.worlds.sokoban.text import level_text
+
+        return [level_text(state, i) for i in range(len(state))]
+
+
+def solved(state: SokobanState) -> np.ndarray:
+    """[N] bool: no box is off the goals."""
+    out = np.empty(len(state), bool)
+    kernels.solved(state.goals, state.boxes, out)
+    return out
+
+
+def rgb(state: SokobanState) -> np.ndarray:
+    """[N, H, W, 3] uint8: one pixel a square, in Boxoban's colours (`COLOURS`)."""
+    kinds = np.empty(state.walls.shape, np.uint8)
+    kernels.kinds(state.walls, state.goals, state.boxes, state.player, kinds)
+    return COLOURS[kinds]

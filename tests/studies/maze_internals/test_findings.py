@@ -1,0 +1,205 @@
+"""Findings of the internals study from made-up measurements: what is chosen where, and what stands beside what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goalscope.evidence.finding import Finding
+from goalscope.studies.maze_goal.findings import About
+from goalscope.studies.maze_internals import channels as internals_channels
+from goalscope.studies.maze_internals import steering as internals_steering
+from goalscope.studies.maze_internals import training as internals_training
+from goalscope.studies.maze_internals.setup import PIXELS, Layout
+from goalscope.studies.maze_internals.steering import CHOICE, CUT_DOSES, strongest, verdict
+
+DISCOVERY, HELD, CHANNELS = 20, 30, 4
+
+
+def setup() -> Any:
+    return SimpleNamespace(
+        about=About("maze", 0, "test"),
+        policy=SimpleNamespace(name="made-up", sha256=""),
+        layout=Layout(("stem", "blocks.0"), "stem", "blocks.0", True),
+        discovery=range(DISCOVERY),
+        held=range(HELD),
+        sizes=SimpleNamespace(multiples=(1,)),
+    )
+
+
+def spread(mean: float, count: int = HELD) -> np.ndarray:
+    """[count] numbers around a mean."""
+    return mean + 0.02 * np.sin(np.arange(count))
+
+
+def channels() -> dict[str, np.ndarray]:
+    """Channels 1 and 2 have an effect on discovery mazes, channel 2 alone has it on the others."""
+    effects = np.stack([spread(mean, DISCOVERY + HELD) for mean in (0.0, -0.3, -0.2, 0.0)])
+    effects[[0, 3]] *= np.where(np.arange(DISCOVERY + HELD) % 2, 1, -1)
+    effects[1, DISCOVERY:] = 0.02 * np.sin(1 + 2 * np.arange(HELD))
+    found = {"effects": effects, "random": np.array([0, 3]), "none": spread(0.8), "none.there": spread(0.3)}
+    for i, name in enumerate(("found", "random", "all")):
+        for k, donor in enumerate(("same", "other")):
+            found[f"set.{name}.{donor}"] = spread(0.5 - 0.1 * i - 0.05 * k)
+            found[f"set.{name}.{donor}.there"] = spread(0.2 + 0.1 * i + 0.05 * k)
+    return found
+
+
+def table(findings: list[Finding]) -> dict[str, Finding]:
+    return {f.id: f for f in findings}
+
+
+def test_what_was_found_is_reported_whether_or_not_the_held_out_mazes_confirm_it() -> None:
+    found = table(internals_channels.findings(setup(), channels()))
+    assert {i for i in found if i.startswith("channels.channel_")} == {
+        "channels.channel_1",
+        "channels.channel_2",
+    }
+    lost, kept = found["channels.channel_1"], found["channels.channel_2"]
+    assert "not confirmed" in lost.question and abs(lost.estimate) < 0.05
+    assert "not confirmed" not in kept.question and kept.estimate == pytest.approx(-0.2, abs=0.02)
+    assert "the 2 channels found" in found["channels.together.same_place"].question
+    share = found["channels.carry_goal"]
+    assert share.estimate == 1 / 4 and share.n == CHANNELS and share.low < 0.02 and share.high > 0.7
+
+
+def test_a_set_of_channels_stands_beside_the_same_quantity() -> None:
+    measured = channels()
+    found = table(internals_channels.findings(setup(), measured))
+    for key, name, against in (("all", "all", "all.same"), ("together", "found", "random.other")):
+        moved = found[f"channels.{key}.to_other_place"]
+        base = measured["none.there"]
+        assert moved.estimate == pytest.approx((measured[f"set.{name}.other.there"] - base).mean())
+        assert moved.control == pytest.approx((measured[f"set.{against}.there"] - base).mean())
+        taken = found[f"channels.{key}.other_place"]
+        assert taken.control == pytest.approx((measured[f"set.{against}"] - measured["none"]).mean())
+    same = found["channels.all.same_place"]
+    assert same.control is None and "null by construction" in same.control_name
+    assert found["channels.together.same_place"].control_name == "2 other channels"
+
+
+def test_where_no_channel_is_left_over_there_is_no_control() -> None:
+    measured = {k: v for k, v in channels().items() if not k.startswith("set.random")}
+    found = table(internals_channels.findings(setup(), measured | {"random": np.empty(0, int)}))
+    assert found["channels.together.other_place"].control is None
+    assert "no channel is left" in found["channels.together.other_place"].control_name
+
+
+def test_the_least_effect_that_can_be_found_is_found_as_often_as_is_said() -> None:
+    rng, rate, count = np.random.default_rng(0), 0.05, 40
+    flat = rng.normal(0, 0.1, (32, count))
+    least = internals_channels.detectable(flat, rate)
+    assert least is not None
+    hits = 0
+    for _ in range(100):
+        effects = rng.normal(0, 0.1, (32, 2 * count))
+        effects[7] += least
+        chosen = internals_channels.select(effects, np.arange(2 * count) < count)
+        hits += 7 in chosen.found
+    assert 0.65 < hits / 100 < 0.95
+
+
+def test_pixels_have_discovery_mazes_enough_to_find_one_of_32_channels() -> None:
+    assert internals_channels.detectable(np.ones((32, 10)), 0.05) is None
+    assert internals_channels.detectable(np.ones((32, PIXELS.discovery)), 0.05) is not None
+
+
+def doses(best_found: float, best_held: float) -> dict[str, np.ndarray]:
+    """P(cheese) of 0.5 that one dose lowers by 0.2 on the discovery mazes and another by 0.4 on the held-out ones."""
+    found = {}
+    for name, count, best, size in (
+        ("found", DISCOVERY, best_found, 0.2),
+        ("held", HELD, best_held, 0.4),
+        ("random", HELD, 0, 0),
+    ):
+        rows = np.stack([spread(0.5 - size * (dose == best), count) for dose in CHOICE])
+        found |= {f"choice.{name}.{goal}": rows for goal in ("cheese", "corner")}
+        found[f"choice.{name}.base"] = np.stack([spread(0.5, count)] * 2)
+    return found
+
+
+def test_the_strongest_dose_is_chosen_on_discovery_mazes() -> None:
+    dose, gain, noise = strongest(doses(-1.0, -2.0))
+    assert dose == -1.0 and gain.mean() == pytest.approx(0) and noise.mean() == pytest.approx(0)
+    dose, gain, _ = strongest(doses(-2.0, -2.0))
+    assert dose == -2.0 and gain.mean() == pytest.approx(0.4)
+
+
+def test_less_cheese_by_a_dose_for_more_does_not_count() -> None:
+    dose, gain, _ = strongest(doses(2.0, 2.0))
+    assert dose != 2.0 and gain.mean() == pytest.approx(0)
+    assert len(CHOICE) > len(CUT_DOSES) and all(dose < 0 for dose in CUT_DOSES)
+
+
+def brief(more: tuple[float, float], less: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Changes of P(cheese) by brief finetuning, on discovery and on held-out mazes."""
+    found = {
+        "budget": np.array([2048]),
+        "discovery.original": spread(0.5, DISCOVERY),
+        "reach.original": spread(0.5),
+    }
+    for way, (discovery, held) in (("more", more), ("less", less), ("same", (0.0, 0.1))):
+        found |= {
+            f"discovery.{way}_1": spread(0.5 + discovery, DISCOVERY),
+            f"reach.{way}_1": spread(0.5 + held),
+        }
+    return found
+
+
+def test_the_finetuning_is_chosen_on_discovery_mazes_and_a_move_the_wrong_way_is_a_loss() -> None:
+    found = table(internals_training.findings(setup(), brief((0.2, 0.05), (-0.1, -0.4))))
+    matched = found["finetune.matched.cheese_change"]
+    assert matched.estimate == pytest.approx(0.05) and matched.control == pytest.approx(0.1)
+    found = table(internals_training.findings(setup(), brief((-0.3, -0.3), (-0.1, 0.2))))
+    matched = found["finetune.matched.cheese_change"]
+    assert matched.estimate == pytest.approx(-0.2) and matched.control == pytest.approx(-0.1)
+    assert found["finetune.less_1x"].estimate == pytest.approx(0.2)
+
+
+def test_a_graft_stands_beside_the_control_that_carries_most() -> None:
+    rows = {
+        "graft.names": np.array(["stem"]), "graft.carried": np.array([[0.5, 0.4, 0.6]]),
+        "graft.lost": np.array([[0.3, 0.2, 0.4]]), "graft.control.random": np.array([[0.1, 0.0, 0.2]]),
+        "graft.control.same": np.array([[0.25, 0.2, 0.3]]),
+    }  # fmt: skip
+    carried, lost = internals_training._graft_findings(setup(), rows)
+    assert carried.control == 0.25 and "the unchanged reward (a random reward: 10.0%)" in carried.control_name
+    assert carried.n == lost.n == HELD
+
+
+def test_grafts_are_judged_on_held_out_mazes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def judged(original: Any, finetuned: Any, behaviour: Any, *rest: Any, **more: Any) -> Any:
+        seen.append(behaviour(original))
+        return SimpleNamespace(grafts={})
+
+    monkeypatch.setattr(internals_training, "grafting", judged)
+    monkeypatch.setattr(internals_training, "_reach", lambda setup, module, state: state)
+    monkeypatch.setattr(internals_training, "parts", lambda module: {})
+    made_up = setup()
+    made_up.module = None
+    policy: Any = SimpleNamespace(module=None)
+    internals_training._grafts(made_up, {"flipped": policy})
+    assert seen == [made_up.held]
+
+
+@pytest.mark.parametrize(
+    "kept, cut, answer",
+    [
+        ((0.8, 0.9), (0.6, 0.7), "yes"),
+        ((0.5, 0.7), (0.6, 0.7), "no"),
+        ((0.8, 0.9), (0.3, 0.4), "no"),
+        ((0.7, 0.9), (0.6, 0.7), "cannot tell"),
+        ((0.8, 0.9), (0.4, 0.7), "cannot tell"),
+    ],
+)
+def test_a_cut_has_a_verdict(kept: tuple[float, float], cut: tuple[float, float], answer: str) -> None:
+    measured = doses(-1.0, -1.0)
+    base = next(f for f in internals_steering._cut_findings(setup(), measured) if f.id == "cut.cheese_50")
+    first, second = (replace(base, estimate=low, low=low, high=high) for low, high in (kept, cut))
+    assert verdict(first, second, 0.5) == answer

@@ -1,0 +1,409 @@
+"""The Sokoban study on a network whose memory holds a known plan, and on networks that have none."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from goalscope.evidence.forecast import known_findings
+from goalscope.evidence.run_folder import RunFolder
+from goalscope.policies.checkpoint import Policy, untrained
+from goalscope.policies.resnet import ResNet
+from goalscope.studies.maze_goal import study as maze_goal
+from goalscope.studies.sokoban_plan import setup as sokoban_setup
+from goalscope.studies.sokoban_plan import study as sokoban_plan
+from goalscope.studies.sokoban_plan import writing as sokoban_writing
+from goalscope.studies.sokoban_plan.findings import write_findings_of
+from goalscope.studies.sokoban_plan.measure import NEVER, early_cycles, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.probes import LATEST, MOMENTS, random_labels
+from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, Setup, Sizes
+from goalscope.studies.sokoban_plan.shortcuts import (
+    NOTHING,
+    Shortcuts,
+    agent_shortcuts,
+    box_shortcuts,
+    joined,
+    symmetric,
+    ways_taken,
+)  # fmt: skip
+from goalscope.studies.sokoban_plan.solving import difference, solve_set
+from goalscope.studies.sokoban_plan.study import Options, study
+from goalscope.studies.sokoban_plan.words import FAR, _floor_words, _write_words, far_out, headline, is_cause
+from goalscope.worlds.sokoban import Sokoban
+from goalscope.worlds.sokoban.solver import Outcome, solve
+from goalscope.worlds.sokoban.text import parse_level
+
+_path = Path(__file__).with_name("sokoban_planner.py")
+_spec = importlib.util.spec_from_file_location("sokoban_planner", _path)
+assert _spec and _spec.loader
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
+
+ERRORS = 0.1
+TINY = Sizes(levels=16, others=6, file=20, episodes=60, first=16, shortcuts=8, chosen=1, random=1)
+SMALL = Sizes(levels=8, others=6, file=20, episodes=24, first=10, shortcuts=3, chosen=1, random=1)
+CONFIG = {
+    "architecture": {"name": "drc", "layers": 2, "ticks": 2, "channels": 4, "hidden": 8},
+    "world": {"name": "sokoban", "size": 8, "boxes": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def options() -> Options:
+    policy = Policy(made.Planner(ERRORS).eval(), "planner", "", CONFIG)
+    blank = Policy(made.Planner(plans=False).eval(), "blank", "", CONFIG)
+    return Options(policy, sites=("plan",), blank=blank, sizes=TINY)
+
+
+@pytest.fixture(scope="module")
+def planted(options: Options, tmp_path_factory: pytest.TempPathFactory) -> tuple[maze_goal.Outcome, dict]:
+    outcome = study(replace(options, out=str(tmp_path_factory.mktemp("sokoban") / "planted")))
+    return outcome, {f.id: f for f in outcome.findings}
+
+
+def bayes(mine: np.ndarray, other: np.ndarray) -> float:
+    """The best accuracy for labels [R], of which one copy with errors is seen, and one of other labels [R]."""
+    joint = np.zeros((5, 5))
+    np.add.at(joint, (mine, other), 1 / len(mine))
+    channel = np.where(np.eye(5, dtype=bool), 1 - ERRORS, ERRORS / 4)
+    return float(np.einsum("ab,ax,by->axy", joint, channel, channel).max(0).sum())
+
+
+def test_a_planted_plan_is_read_at_its_bayes_accuracy(options: Options) -> None:
+    setup = sokoban_plan._prepare(options)
+    found = sokoban_plan.read(setup)
+
+    def accuracy(name: str) -> float:
+        sums = found[f"tally.{name}"].sum(0)
+        return sums[0].sum() / sums[2].sum()
+
+    state = setup.levels(20_000_000, TINY.episodes)
+    played = play(setup.module, setup.world(state), state)
+    level, time = moments(played.length, MOMENTS, LATEST, 0)
+    floor = ~state.walls[level]
+    labels = [plan[floor] for plan in plan_labels(played, level, time)]
+    for target, mine, other in (("agent", *labels), ("box", *labels[::-1])):
+        best = bayes(mine, other)
+        assert accuracy(f"{target}.policy.0.0") == pytest.approx(best, abs=0.012) and best > 0.9
+        assert accuracy(f"{target}.untrained.0.0") == pytest.approx(accuracy(f"{target}.constant"), abs=0.01)
+        assert accuracy(f"{target}.random") < accuracy(f"{target}.constant") + 0.02
+        assert accuracy(f"{target}.observation") < best - 0.03
+
+
+def test_writing_another_plan_changes_the_moves(planted: tuple[maze_goal.Outcome, dict]) -> None:
+    outcome, found = planted
+    assert outcome.headline.startswith(
+        "planner holds a plan of where the player and the boxes will go, and writing another one for the player and the "
+        "boxes changes what it does."
+    )
+    for target in ("agent", "box"):
+        written = found[f"write.{target}_shortcut"]
+        assert written.estimate > 0.9 and written.control is not None and written.control < 0.5
+        assert found[f"write.{target}_shortcut.lift"].low > 0
+        assert found[f"write.{target}_shortcut.bare"].estimate == 0
+    distance = found["write.agent_shortcut.off_manifold"]
+    assert distance.estimate < FAR and far_out(found, "agent") == "" == far_out({}, "agent")
+    beyond = replace(distance, estimate=91.4, low=91.2, high=91.8)
+    assert "91 times as far out" in far_out({distance.id: beyond}, "agent")
+    setup: Any = SimpleNamespace(
+        policy=SimpleNamespace(name="planner"),
+        sets={"generated": SimpleNamespace(thinking=(0, 1, 2, 4, 8, 16))},
+    )
+    assert headline(setup, found) == outcome.headline
+    far = found | {
+        i: replace(found[i], estimate=91.4, low=91.2, high=91.8) for i in found if i.endswith("off_manifold")
+    }
+    said = headline(setup, far)
+    assert (
+        "holds a plan" not in said
+        and "that this causes its moves is not shown" in said
+        and "91 times" in said
+    )
+    own = found["write.agent_shortcut.own_square"]
+    assert own.estimate < 0.1 and "write.box_shortcut.own_square" not in found
+    assert found["solve.generated.think_0"].estimate == 1 and found["solve.generated.think_0"].control == 0
+
+
+def test_a_network_that_obeys_its_own_square_is_not_said_to_follow_a_plan(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads the next move where it stands and nothing else: no plan ahead of it can steer it."""
+    obeying = made.Planner(ERRORS, reads="own").eval()
+    obeying.known = options.policy.module.known  # type: ignore[union-attr]
+    setup = sokoban_plan._prepare(replace(options, policy=Policy(obeying, "obeying", "", CONFIG)))
+    probes = sokoban_plan.read(setup)
+    monkeypatch.setattr(sokoban_writing, "TARGETS", ("agent",))
+    written = sokoban_writing.write(setup, probes, lambda _: None) | {"box.looked": np.zeros(2)}
+    found = {f.id: f for f in write_findings_of(setup, written)}
+    main, own = (found[f"write.agent_shortcut{k}"] for k in ("", ".own_square"))
+    assert not is_cause(found, "agent") and main.estimate < 0.1
+    assert own.estimate > 0.9 and own.control is not None and own.low > own.control
+    words = _write_words(found, {"writing": written})
+    assert (
+        "can be dictated where the player stands, but that a plan elsewhere is followed is not shown" in words
+    )
+
+
+def test_an_episode_that_ends_where_its_way_is_decided_gives_the_same_answer(options: Options) -> None:
+    setup = sokoban_plan._prepare(options)
+    levels = symmetric(joined(_first(agent_shortcuts, 2)))
+    vectors = torch.zeros(1, 5, 11)
+    vectors[0, :4, :4] = torch.eye(4)
+
+    def writer(squares: str) -> sokoban_writing.Writer:
+        return sokoban_writing.Writer(setup, levels, "agent", "0", vectors, squares)
+
+    for squares, expected in ((sokoban_writing.AHEAD, True), (sokoban_writing.OWN, False)):
+        whole = sokoban_writing.run(setup, levels, writer(squares))
+        assert (sokoban_writing.taken(setup, levels, writer(squares), "agent") == expected).all()
+        assert (ways_taken(levels, whole, "agent")[0] == expected).all()
+    everyone, player = np.arange(len(levels)), levels.states.player
+    ahead, own = (
+        writer(k).plan(everyone, levels.states) for k in (sokoban_writing.AHEAD, sokoban_writing.OWN)
+    )
+    at = (everyone, player[:, 0], player[:, 1])
+    assert (ahead[at] == NOTHING).all() and (own[at] == levels.plan[at]).all() and (own[at] != NOTHING).all()
+    assert (np.where(ahead == NOTHING, own, ahead) == levels.plan).all() and (own != NOTHING).sum() == len(
+        levels
+    )
+
+
+def test_one_kept_level_is_told_as_one(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(setup: Setup, target: str) -> tuple[list[Shortcuts], int]:
+        return _first(sokoban_writing.FAMILIES[target], 1), 40
+
+    monkeypatch.setattr(sokoban_writing, "families", kept)
+    written = sokoban_writing.write(sokoban_plan._prepare(options), {}, lambda _: None)
+    assert {k: v.tolist() for k, v in written.items()} == {"agent.looked": [40, 1], "box.looked": [40, 1]}
+    assert "1 of 40 box-shortcut levels are solved by the shorter way, too few to judge." in _write_words(
+        {}, {"writing": written}
+    )
+
+
+def test_first_looks_are_read_by_probes_of_their_own() -> None:
+    """The memory holds as much at the first look as later, in another code: that is no rise."""
+    policy = Policy(made.Forgetful(ERRORS).eval(), "forgetful", "", CONFIG)
+    blank = Policy(made.Forgetful(plans=False).eval(), "blank", "", CONFIG)
+    setup = sokoban_plan._prepare(Options(policy, sites=("plan",), blank=blank, sizes=TINY))
+    formed = sokoban_plan.forming(setup, {"fit.agent": np.zeros(1), "fit.box": np.zeros(1)})
+    for target in ("agent", "box"):
+        first, second = (formed[f"tally.{target}.policy.{look}.0"].sum(0) for look in (0, 1))
+        accuracy = [sums[0].sum() / sums[2].sum() for sums in (first, second)]
+        assert min(accuracy) > 0.88 and accuracy[0] == pytest.approx(accuracy[1], abs=0.01)
+        assert len(formed[f"tally.{target}.policy.0.0"]) == len(formed["solved"]) == TINY.first
+
+
+def test_random_labels_stay_the_same_for_a_square_of_a_level() -> None:
+    level, square = np.repeat(np.arange(50), 40), np.tile(np.arange(20), 100)
+    y, train = np.random.default_rng(0).choice(5, 2000, p=[0.05, 0.05, 0.1, 0.2, 0.6]), level < 30
+    drawn = random_labels(y, level, square, train, 3).reshape(50, 2, 20)
+    assert (drawn[:, 0] == drawn[:, 1]).all() and len({row.tobytes() for row in drawn[:, 0]}) == 50
+    shares = np.bincount(drawn[:, 0].ravel(), minlength=5) / 1000
+    assert np.abs(shares - np.bincount(y[train], minlength=5) / train.sum()).max() < 0.05
+
+
+def test_controls_that_only_say_the_most_frequent_label_are_named() -> None:
+    found: Any = {
+        "probe.agent.constant": SimpleNamespace(estimate=0.15),
+        "probe.agent.random": SimpleNamespace(estimate=0.16, high=0.17),
+    }
+    best: Any = SimpleNamespace(control=0.15, control_high=0.16)
+    words = _floor_words(found, "agent", best)
+    assert words.startswith(" The untrained network (") and "and random labels (" in words
+    assert "so only the observation and the window could have failed this probe" in words
+    best.control_high = 0.9
+    assert "window and the other control" in _floor_words(found, "agent", best)
+    found["probe.agent.random"].high = 0.3
+    assert _floor_words(found, "agent", best) == ""
+
+
+def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[maze_goal.Outcome, dict]) -> None:
+    _, found = planted
+    for name in ("generated", "boxes", "larger"):
+        flips = [f for i, f in found.items() if i.startswith(f"thinking.{name}.")]
+        assert flips and all(f.estimate == 0 for f in flips)
+    torch.manual_seed(0)
+    config = CONFIG | {"architecture": {"name": "resnet", "blocks": 1, "channels": 4, "hidden": 8}}
+    resnet = Policy(ResNet(blocks=1, channels=4, hidden=8).eval(), "resnet", "", config)
+    setup = sokoban_plan._prepare(Options(resnet, sizes=SMALL))
+    stored = solve_set(setup, setup.sets["generated"])
+    for looks in (1, 16):
+        for what in ("solved", "cycle", "moves"):
+            assert (stored[f"{what}.0"] == stored[f"{what}.{looks}"]).all()
+
+
+@pytest.fixture(scope="module")
+def unplanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Options, maze_goal.Outcome]:
+    policy = Policy(untrained(CONFIG, seed=5).module, "blank", "", CONFIG)
+    options = Options(policy, out=str(tmp_path_factory.mktemp("sokoban") / "whole"), sizes=SMALL)
+    return options, study(options)
+
+
+def test_where_no_plan_is_none_is_claimed(unplanned: tuple[Options, maze_goal.Outcome]) -> None:
+    outcome = unplanned[1]
+    found = {f.id: f for f in outcome.findings}
+    assert outcome.headline.startswith("No plan was found in blank")
+    assert not any(name.startswith("write.") for name in found)
+    record = json.loads((outcome.folder / "run.json").read_text())
+    answers = {section["key"]: section["answer"] for section in record["sections"]}
+    assert "agent-shortcut levels are solved by the shorter way, too few to judge" in answers["write"]
+    assert set(record["flips"]["generated"]) == {"1", "2", "4", "8", "16"}
+
+
+def test_a_killed_study_goes_on_and_gives_the_same_files(
+    unplanned: tuple[Options, maze_goal.Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, whole = unplanned
+    again = replace(options, out=str(tmp_path / "killed"))
+    stage, killed = RunFolder.stage, []
+
+    def failing(self: RunFolder, name: str, compute):  # type: ignore[no-untyped-def]
+        if name == "forming" and not killed:
+            killed.append(name)
+            raise KeyboardInterrupt
+        return stage(self, name, compute)
+
+    monkeypatch.setattr(RunFolder, "stage", failing)
+    with pytest.raises(KeyboardInterrupt):
+        study(again)
+    assert not (tmp_path / "killed").exists()
+    monkeypatch.setattr(sokoban_plan, "read", lambda setup: pytest.fail("a finished stage was run again"))
+    study(again)
+    files = sorted(p.relative_to(whole.folder) for p in whole.folder.rglob("*") if p.is_file())
+    assert len(files) > 10
+    for file in files:
+        assert (tmp_path / "killed" / file).read_bytes() == (whole.folder / file).read_bytes(), file
+
+
+def test_labels_are_what_the_episode_goes_on_to_do() -> None:
+    state = parse_level("########\n#@ $ . #\n#      #\n########")
+    world = Sokoban(4, 8)
+    forced = np.array([[3], [2], [3], [3], [3]], np.int8)  # right, back, and then to the goal
+    played = play(ResNet(1, 4, hidden=8).eval(), world, state, forced=forced, steps=5)
+    agent, box = plan_labels(played, np.zeros(3, int), np.array([0, 1, 5]))
+    assert played.solved.all() and early_cycles(played).all()
+    assert agent[0, 1].tolist() == [4, 3, 2, 3, 4, 4, 4, 4] and agent[1, 1].tolist() == [
+        4,
+        3,
+        2,
+        3,
+        4,
+        4,
+        4,
+        4,
+    ]
+    assert box[0, 1].tolist() == [4, 4, 4, 3, 3, 4, 4, 4] and (agent[2] == NEVER).all()
+
+
+@pytest.mark.parametrize("family", [agent_shortcuts, box_shortcuts])
+def test_shortcut_levels_are_solvable_and_their_ways_lead_where_they_say(family) -> None:
+    levels = symmetric(joined(_first(family, 3)))
+    assert len(levels) == 24
+    for i in range(len(levels)):
+        one = levels.take(np.array([i]))
+        assert solve(one.states).moves > 0
+        plan = one.plan[0]
+        assert not (one.states.walls[0] & (plan != NOTHING)).any()
+        assert one.long[0].sum() > one.short[0].sum() >= 1
+        # The written directions, followed from the start, go over every square of the longer way.
+        start = one.states.player[0] if family is agent_shortcuts else _box_on(one)
+        at, been = tuple(map(int, start)), set()
+        while plan[at] not in (NOTHING, NEVER) and at not in been:
+            been.add(at)
+            at = (at[0] + made.STEPS[plan[at]][0], at[1] + made.STEPS[plan[at]][1])
+        assert {tuple(s) for s in np.argwhere(one.long[0]).tolist()} <= been
+    plans = {plan.tobytes() for plan in levels.plan}
+    assert len(plans) > 8
+
+
+def _first(family, count: int) -> list[Shortcuts]:
+    return [level for level, _ in zip(family(8, 2, 3), range(count), strict=False)]
+
+
+def _box_on(one) -> np.ndarray:
+    return np.argwhere(one.states.boxes[0] & (one.plan[0] != NOTHING))[0]
+
+
+def test_a_difference_without_flips_has_no_interval_of_nothing() -> None:
+    same = np.ones(30, bool)
+    estimate = difference(same, same, 0)
+    assert estimate.estimate == 0 and estimate.low < -0.1 and estimate.high > 0.1
+    one = same.copy()
+    one[0] = False
+    estimate = difference(same, one, 0)
+    assert estimate.estimate == pytest.approx(1 / 30) and estimate.low <= 0 < estimate.high
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"policy": Policy(nn.Linear(3, 4), "other", "", CONFIG)}, "knows the sites of the DRC"),
+    ({"policy": "mouse-topright"}, "is not a Sokoban policy"),
+    ({"seed": -1}, "--seed must be"),
+])  # fmt: skip
+def test_what_the_study_cannot_take_is_refused(options: dict, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        study(Options(**{"out": str(tmp_path / "x"), **options}))
+    assert not any(tmp_path.iterdir())
+
+
+def test_levels_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    config = CONFIG | {"architecture": {**CONFIG["architecture"], "size": 8}}
+    wide = "; wide\n" + "#" * 12 + "\n#@$.       #\n" + "#" * 12
+    (tmp_path / "levels.txt").write_text(wide)
+    policy = Policy(untrained(config, seed=0).module, "fixed", "", config)
+    with pytest.raises(ValueError, match="is 3 x 12, the policy takes 8 x 8"):
+        study(Options(policy, str(tmp_path / "levels.txt"), out=str(tmp_path / "x")))
+    (tmp_path / "levels.txt").write_text(wide + "\n\n; fits\n#####\n#@$.#\n#####\n")
+    setup = sokoban_plan._prepare(Options(policy, str(tmp_path / "levels.txt"), sizes=SMALL))
+    assert setup.sets["file"].names == ("level 2",) or "fits" in setup.sets["file"].names[0]
+    assert "3 x 12" in setup.sets["file"].note and set(setup.sets) == {"generated", "boxes", "file"}
+    assert FIRST_LEVEL > 1_000_000
+
+
+def test_levels_without_a_task_are_named_and_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cornered = "; cornered\n######\n#$ @.#\n#    #\n######"
+    done = "; done\n#####\n#@ *#\n#####"
+    ways = "; far\n#######\n#@ $ .#\n#     #\n#######"
+    policy = Policy(untrained(CONFIG, seed=0).module, "any", "", CONFIG)
+    file = tmp_path / "levels.txt"
+    file.write_text(f"{cornered}\n\n{done}\n\n{ways}\n")
+    levels = sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
+    assert levels.names == ("far",)
+    assert levels.note == "Left out: 'cornered' has no solution; 'done' is solved already."
+    # A level at which the search gives up may have a solution, so it stays.
+    monkeypatch.setattr(sokoban_setup, "NODES", 1)
+    assert solve(ways.split("\n", 1)[1], 1).outcome is Outcome.LIMIT_REACHED
+    levels = sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
+    assert levels.names == ("far",)
+    file.write_text(done)
+    with pytest.raises(ValueError, match="no level fits any and can be solved: 'done' is solved already"):
+        sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL))
+
+
+def test_every_finding_is_announced_so_that_a_forecast_can_name_it(
+    planted: tuple[maze_goal.Outcome, dict],
+) -> None:
+    known = known_findings()
+    for finding in planted[0].findings:
+        assert any(fnmatchcase(finding.id, pattern) for pattern in known), finding.id
+
+
+def test_every_figure_says_what_it_draws(planted: tuple[maze_goal.Outcome, dict]) -> None:
+    outcome = planted[0]
+    ids = {finding.id for finding in outcome.findings}
+    index = json.loads((outcome.folder / "figures" / "index.json").read_text())
+    drawn = {entry["file"].removesuffix(".svg"): entry["findings"] for entry in index}
+    assert drawn["solve-rates"]
+    for figure, patterns in drawn.items():
+        assert not patterns or any(fnmatchcase(i, p) for i in ids for p in patterns), figure
