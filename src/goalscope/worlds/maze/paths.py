@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from goalscope.worlds.maze import kernels
-
-if TYPE_CHECKING:
-    from goalscope.worlds.maze.world import MazeState
+from goalscope.worlds.maze.state import MazeState
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Sokoban: push every box onto a goal.
 
-`world.py` the rules behind the World protocol; `text.py` XSB and Boxoban files; `lurd.py` solutions as text;
-`generate.py` solvable levels by reverse play; `deadlocks.py` what can be said before a search (the lower bound, dead
-squares); `search.py` and `solver.py` solutions with the fewest moves; `tables.py` exact distances of small levels;
-`kernels.py` the compiled loops.
+`state.py` what a level is and the moves; `world.py` the rules behind the World protocol; `text.py` XSB and Boxoban files;
+`lurd.py` solutions as text; `generate.py` solvable levels by reverse play; `deadlocks.py` what can be said before a search
+(the lower bound, dead squares); `search.py` and `solver.py` solutions with the fewest moves; `tables.py` exact distances of
+small levels; `kernels.py` the compiled loops.
 """
 
-from goalscope.worlds.sokoban.world import Move, Sokoban, SokobanState, rgb, solved
+from goalscope.worlds.sokoban.state import Move, SokobanState, solved
+from goalscope.worlds.sokoban.world import Sokoban, rgb
 
 __all__ = ["Move", "Sokoban", "SokobanState", "rgb", "solved"]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from goalscope.worlds.sokoban.world import SokobanState
+from goalscope.worlds.sokoban.state import SokobanState
 
 FAR = 1_000_000
 """the distance of a box from a goal that it cannot be brought to"""

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
-from goalscope.worlds.sokoban.world import SokobanState
+from goalscope.worlds.sokoban.state import SokobanState
 
 ATTEMPTS = 2000
 """rooms that are tried for one seed"""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.worlds.contract import concatenate, take
-from goalscope.worlds.sokoban.world import Move, Sokoban, SokobanState, solved
+from goalscope.worlds.sokoban.state import Move, SokobanState, solved
+from goalscope.worlds.sokoban.world import Sokoban
 
 LETTERS = "udlr"
 """the letter of each Move"""

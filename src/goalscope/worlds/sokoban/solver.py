@@ -18,8 +18,8 @@ import numpy as np
 from goalscope.worlds.sokoban import search as kernels
 from goalscope.worlds.sokoban.deadlocks import FAR, Board, compile_board, lower_bound
 from goalscope.worlds.sokoban.lurd import actions_lurd
+from goalscope.worlds.sokoban.state import SokobanState
 from goalscope.worlds.sokoban.text import parse_level
-from goalscope.worlds.sokoban.world import SokobanState
 
 NODE_LIMIT = 5_000_000
 """expansions after which a search gives up, where the caller sets none"""

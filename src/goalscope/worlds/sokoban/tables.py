@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
-from goalscope.worlds.sokoban.world import SokobanState
+from goalscope.worlds.sokoban.state import SokobanState
 
 LARGEST_TABLE = 20_000_000
 """entries that one level may have"""

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from goalscope.worlds.contract import concatenate
-from goalscope.worlds.sokoban.world import SokobanState
+from goalscope.worlds.sokoban.state import SokobanState
 
 _KNOWN = "#@+$*.-_ "
 _FLOOR = "-_ "

@@ -8,41 +8,15 @@ a policy thinks longer by being shown the same observation again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Literal
 
 import numpy as np
 
 from goalscope.worlds.contract import Step, take
 from goalscope.worlds.sokoban import kernels
-
-
-class Move(IntEnum):
-    """What the player can do; a move into a wall, or into a box that cannot be pushed, stays."""
-
-    UP = 0
-    DOWN = 1
-    LEFT = 2
-    RIGHT = 3
-
-
-@dataclass(frozen=True)
-class SokobanState:
-    """N levels of H x W squares. Coordinates are (row, column), row 0 on top; outside the grid is wall."""
-
-    walls: np.ndarray
-    """[N, H, W] bool"""
-    goals: np.ndarray
-    """[N, H, W] bool"""
-    boxes: np.ndarray
-    """[N, H, W] bool"""
-    player: np.ndarray
-    """[N, 2] int16"""
-
-    def __len__(self) -> int:
-        return len(self.walls)
-
+from goalscope.worlds.sokoban.generate import checked_seeds, generate_levels
+from goalscope.worlds.sokoban.state import Move, SokobanState
+from goalscope.worlds.sokoban.text import level_text, parse_level
 
 COLOURS = np.array(
     [
@@ -121,8 +95,6 @@ class Sokoban:
         Raises:
             ValueError: no level with so many boxes, or one that takes so many pushes, fits this size.
         """
-        from goalscope.worlds.sokoban.generate import checked_seeds, generate_levels
-
         if self.levels is not None:
             # The upper half of the product looks random, so any run of seeds draws evenly.
             drawn = (checked_seeds(seeds) >> np.uint64(32)) % np.uint64(len(self.levels))
@@ -157,22 +129,11 @@ class Sokoban:
 
     def parse(self, text: str) -> SokobanState:
         """One level from its text; one smaller than the world is centred in it, walls around. See `parse_level`."""
-        from goalscope.worlds.sokoban.text import parse_level
-
         return parse_level(text, (self.height, self.width))
 
     def text(self, state: SokobanState) -> list[str]:
         """The N levels as XSB texts of H lines."""
-        from goalscope.worlds.sokoban.text import level_text
-
         return [level_text(state, i) for i in range(len(state))]
-
-
-def solved(state: SokobanState) -> np.ndarray:
-    """[N] bool: no box is off the goals."""
-    out = np.empty(len(state), bool)
-    kernels.solved(state.goals, state.boxes, out)
-    return out
 
 
 def rgb(state: SokobanState) -> np.ndarray:
