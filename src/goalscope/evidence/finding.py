@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goalscope import __version__
+from goalscope.files import write_whole
 
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
@@ -159,15 +159,7 @@ def write_findings(path: str | os.PathLike[str], findings: Sequence[Finding]) ->
     path = Path(path)
     buffer = BytesIO()
     pq.write_table(to_table(findings), buffer, compression="zstd", version="2.6")
-    handle, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(buffer.getvalue())
-        os.chmod(staging, 0o644)
-        os.replace(staging, path)
-    except BaseException:
-        os.unlink(staging)
-        raise
+    write_whole(path, buffer.getvalue())
 
 
 def read_findings(path: str | os.PathLike[str]) -> tuple[Finding, ...]:

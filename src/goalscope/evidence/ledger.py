@@ -18,12 +18,13 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from goalscope.files import write_whole
 
 VERSION = 1
 GENESIS = "0" * 64
@@ -292,24 +293,8 @@ def _head(path: Path) -> tuple[int, str]:
 
 def _set_head(path: Path, entries: int, last: str) -> None:
     head = _head_path(path)
-    handle, staging = tempfile.mkstemp(prefix=f".{head.name}.", dir=head.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, "entries": entries, "hash": last}, file)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(staging, 0o644)
-        os.replace(staging, head)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staging)
-        raise
-    folder = os.open(head.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new names too must outlive a power cut
-    finally:
-        os.close(folder)
+    record = {"version": VERSION, "entries": entries, "hash": last}
+    write_whole(head, json.dumps(record) + "\n", durable=True)
 
 
 def _sha256(data: bytes) -> str:

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+
+from goalscope.files import whole_file, write_whole
 
 _WORK = ".work"
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
@@ -114,14 +115,8 @@ class RunFolder:
                 raise ValueError(
                     f"stage {name!r}: array {key!r} holds Python objects; make it numbers or text"
                 )
-        handle, staging = tempfile.mkstemp(dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            os.replace(staging, path)
-        except BaseException:
-            os.unlink(staging)
-            raise
+        with whole_file(path) as file:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
         return arrays
 
     @property
@@ -141,7 +136,7 @@ class RunFolder:
             text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name} must be plain JSON: {error}") from error
-        (self.path / name).write_text(text + "\n", encoding="utf-8")
+        write_whole(self.path / name, text + "\n")
 
     def commit(self) -> Path:
         """Makes the run whole: from now on it stands at `OUT`, all of it at once.
@@ -215,9 +210,7 @@ def _claim(part: Path, provenance: str) -> bool:
         if entry.name != _WORK:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     if not resumed:
-        staging = path.with_suffix(".new")
-        staging.write_text(provenance, encoding="utf-8")
-        os.replace(staging, path)
+        write_whole(path, provenance)
     return resumed
 
 

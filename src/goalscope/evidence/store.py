@@ -10,7 +10,6 @@ import fnmatch
 import hashlib
 import json
 import os
-import tempfile
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goalscope.evidence.finding import SCHEMA, Finding, read_findings, to_table
+from goalscope.files import whole_file
 
 TABLE_SCHEMA = pa.schema([pa.field("run", pa.string(), nullable=False), *SCHEMA])
 """the columns of the table `findings`: those of a finding, after the run folder that holds it"""
@@ -258,14 +258,8 @@ def _save(file: Path, index: dict[str, tuple[str, int]], table: pa.Table) -> Non
     """Replaces the cache in one step; where that cannot be, there is none: nothing depends on it."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, staging = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with open(handle, "wb") as sink:
-                pq.write_table(table.replace_schema_metadata({_INDEX: json.dumps(index)}), sink)
-            os.replace(staging, file)
-        except BaseException:
-            os.unlink(staging)
-            raise
+        with whole_file(file) as sink:
+            pq.write_table(table.replace_schema_metadata({_INDEX: json.dumps(index)}), sink)
         for other in file.parent.glob("findings-*.parquet"):
             if other.stat().st_mtime < time.time() - _UNUSED_DAYS * 86400:
                 other.unlink()

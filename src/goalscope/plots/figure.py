@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
+from goalscope.files import write_whole
 from goalscope.plots.svg import clean
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -90,19 +90,8 @@ def write_figures(
     target.mkdir(exist_ok=True)
     index = []
     for name, section, figure in figures:
-        _write(target / f"{name}.svg", figure.svg)
+        write_whole(target / f"{name}.svg", figure.svg)
         words = {"title": figure.title, "caption": figure.caption, "alt": figure.alt}
         findings = list((shown or {}).get(name, ()))
         index.append({"file": f"{name}.svg", **words, "section": section, "findings": findings})
-    return _write(target / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, text: str) -> Path:
-    """Writes beside `path` and moves it there, so that a reader never meets half a file."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(target / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from goalscope.files import write_folder
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
 from goalscope.policies.weights import check_numbers, is_lc0, read_tensors
@@ -194,26 +193,8 @@ def save(
             raise ValueError(f"{path} is a folder and needs a model card: pass card='# NAME ...' (Markdown)")
         # The weights last: while they stand, the config beside them is at most newer, never missing.
         files = {CARD: card.encode(), CONFIG: text.encode(), WEIGHTS: data}
-    _write(path if path.suffix != ".safetensors" else path.parent, files)
+    write_folder(path if path.suffix != ".safetensors" else path.parent, files)
     return hashlib.sha256(data).hexdigest()
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Each file whole or not at all; a new folder appears with all of its files at once."""
-    fresh = not folder.exists()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent if fresh else folder))
-    try:
-        for name, data in files.items():
-            (staging / name).write_bytes(data)
-        if fresh:
-            staging.chmod(0o755)
-            staging.rename(folder)
-        else:
-            for name in files:
-                os.replace(staging / name, folder / name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _locate(name_or_path: str | os.PathLike[str]) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
@@ -19,6 +18,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from goalscope.files import write_whole
 from goalscope.report.html import grade, number
 from goalscope.report.reading import Row
 
@@ -38,17 +38,12 @@ def write_argument_page(path: str | os.PathLike[str], record: Mapping[str, Any])
     """
     path = Path(path)
     page = render_argument(record)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        part.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(part, path)
+        return write_whole(path, page)
     except OSError as error:
         raise OSError(
             f"the page {path} cannot be written ({error.strerror}); choose another place"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def render_argument(record: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +20,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from goalscope.files import write_whole
 from goalscope.report.inline import figure_markup
 from goalscope.report.reading import Picture, Row, Run, read_run
 
@@ -92,14 +92,7 @@ def write_report(run_folder: str | os.PathLike[str]) -> Path:
     """
     folder = Path(run_folder)
     run = read_run(folder)
-    path = folder / "report.html"
-    part = path.with_name(f"report.{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(render(run), encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(folder / "report.html", render(run))
 
 
 def render(run: Run) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import uuid
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from goalscope.files import write_whole
 from goalscope.report.html import number
 from goalscope.report.inline import figure_markup
 
@@ -48,14 +48,7 @@ def write_scoreboard(folder: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"{source} is damaged ({error!r}); 'goalscope forecast score' writes it anew"
         ) from error
-    path = folder / "scoreboard.html"
-    part = path.with_name(f"scoreboard.{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(folder / "scoreboard.html", page)
 
 
 def render(board: Mapping[str, Any], drawings: Mapping[str, str]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from goalscope.evidence.forecast import Forecast, ForecastFile, check_findings, 
 from goalscope.evidence.resolve import Resolution, Subject, read_subjects, reply, resolve
 from goalscope.evidence.scores import CLIP, Scores, score
 from goalscope.evidence.store import Problem, figure_of, open_store
+from goalscope.files import write_whole
 from goalscope.plots.charts import Line, curves
 from goalscope.report.scoreboard import write_scoreboard
 
@@ -112,8 +111,8 @@ def score_ledger(
             svg = reliability(score(resolutions)[:1], resolved.subjects[i].name)
             board["subjects"][i]["figure"] = f"reliability-{i + 1}.svg" if svg else ""
             if svg:
-                _write(out / f"reliability-{i + 1}.svg", svg)
-        _write(
+                write_whole(out / f"reliability-{i + 1}.svg", svg)
+        write_whole(
             out / "scoreboard.json", json.dumps(board, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         )
     except OSError as error:
@@ -249,12 +248,3 @@ def _finding(finding: Finding, subject: Subject, out: Path) -> dict[str, Any]:
 
 def _plain(scores: Scores) -> Mapping[str, Any]:
     return asdict(scores)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

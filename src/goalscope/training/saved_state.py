@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from goalscope.files import whole_file, write_whole
+
 
 def write_state(path: Path, record: dict[str, Any]) -> None:
     """Writes what `read_state` gives back; whoever kills the run finds the old file or the new one, never half of it."""
-    part = path.with_suffix(".part")
-    torch.save(record, part)
-    os.replace(part, path)
+    with whole_file(path) as file:
+        torch.save(record, file)
 
 
 def read_state(
@@ -67,9 +68,8 @@ def rows_until(path: Path, steps: int, counts: tuple[str, ...]) -> list[dict[str
 
 def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     """Writes curve.csv anew, whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from goalscope.activations.hooks import Recorder, refuse_uncounted, sample_count
+from goalscope.files import whole_file
 
 INDEX = "index.parquet"
 _DTYPES = {
@@ -119,11 +119,11 @@ def write_shard(
     """Writes the shard of a line of the index into a folder."""
     line = {name: entry[name] for name in _COLUMNS}
     about = {"origin": json.dumps(origin), "line": json.dumps(line)}
-    with clear_errors(path):
-        _replace(path / entry["shard"], lambda part: _write_safetensors(part, tensors, about))
+    with clear_errors(path), whole_file(path / entry["shard"]) as file:
+        _write_safetensors(file, tensors, about)
 
 
-def _write_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+def _write_safetensors(file: BinaryIO, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
     """The format is a length, a JSON header and the bytes; written without the copies that the library makes."""
     header: dict[str, Any] = {"__metadata__": about}
     end = 0
@@ -135,11 +135,10 @@ def _write_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, 
         header[site] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            raw: Any = tensor.reshape(-1).view(torch.uint8).numpy()
-            file.write(raw)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for tensor in tensors.values():
+        raw: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+        file.write(raw)
 
 
 def write_index(path: Path, index: list[dict[str, Any]], origin: dict[str, Any]) -> None:
@@ -149,19 +148,8 @@ def write_index(path: Path, index: list[dict[str, Any]], origin: dict[str, Any])
     columns["inputs"] = pa.array([line["inputs"] for line in index])
     about = json.dumps({"origin": origin, "shapes": index[0]["shapes"]})
     table = pa.table(columns).replace_schema_metadata({"goalscope": about})
-    with clear_errors(path):
-        _replace(path / INDEX, lambda part: pq.write_table(table, part))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file beside its place and renames it; nothing is left of one that could not be written."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with clear_errors(path), whole_file(path / INDEX) as file:
+        pq.write_table(table, file)
 
 
 def whole_shards(path: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:

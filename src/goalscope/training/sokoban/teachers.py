@@ -9,7 +9,6 @@ something else, the solver, with a small limit, plans anew from there, so search
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from goalscope.files import whole_file
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.sokoban import Move, Sokoban, SokobanState
 from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
@@ -73,7 +73,8 @@ def read_library(
         key = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         kept = cache / f"{key}-{size}-{node_limit}.npy"
         if not kept.exists():
-            _save(kept, solve_many(state, node_limit).actions)
+            with whole_file(kept) as sink:
+                np.save(sink, solve_many(state, node_limit).actions)
         solution = np.load(kept)
         solved = (solution >= 0).any(1)
         unsolved += int((~solved).sum())
@@ -84,13 +85,6 @@ def read_library(
     longest = max(a.shape[1] for a in actions)
     padded = [np.pad(a, ((0, 0), (0, longest - a.shape[1])), constant_values=-1) for a in actions]
     return Library(concatenate(states), np.concatenate(padded), unsolved)
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    os.replace(part, path)
 
 
 class Tables:
