@@ -1,0 +1,116 @@
+"""What a policy does on every square of mazes. Nothing is sampled, except by `sample_walks`.
+
+A Markov policy in a maze is a chain over (square, facing): one batched forward gives its moves everywhere, and what
+follows from them (the probability of reaching a square, where the agent ends) is solved exactly instead of sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from goalscope.activations import editing
+from goalscope.methods.behaviour import reach
+from goalscope.rollout.forward import evaluating
+from goalscope.worlds.maze import MazeState, Move
+from goalscope.worlds.maze.paths import Squares
+
+BATCH = 128
+"""observations in one forward: what a core works on then stays in its cache (measured; 1,024 took twice as long)"""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a policy does on the K squares of N mazes (on each twice where it sees which way the mouse faces)."""
+
+    maze: MazeState
+    """the N mazes"""
+    squares: Squares
+    """their squares and what each move leads to"""
+    moves: np.ndarray
+    """[K, 5] float64: probability of each Move"""
+    value: np.ndarray
+    """[K] float32: the value head"""
+
+    def reach(self, steps: int, goal: np.ndarray | None = None) -> np.ndarray:
+        """Exact probability [K] of reaching a goal square within `steps`; goal is [K] bool, the cheese where None."""
+        goal = self.squares.goal if goal is None else goal
+        return reach.reach_probability(self.moves, self.squares.next, goal, steps)
+
+    def reach_from_start(self, steps: int, goal: np.ndarray | None = None) -> np.ndarray:
+        """The same [N] from where each mouse is."""
+        return self.reach(steps, goal)[self.squares.start]
+
+    def occupancy(self, steps: int) -> reach.Occupancy:
+        """Where the agent is `steps` after its start or at the cheese, and its expected visits, each [K]."""
+        squares = self.squares
+        return reach.occupancy(self.moves, squares.next, squares.goal, squares.start, steps)
+
+
+def fields(
+    policy: nn.Module, world: Any, state: Any, batch: int = BATCH, edits: Callable[[np.ndarray], Any] | None = None
+) -> Fields:  # fmt: skip
+    """The policy's moves and value on every free square of the mazes.
+
+    Args:
+        policy: feed-forward, with `encode`.
+        world: `Maze`, or another whose states are mazes (`ProcgenMaze`).
+        state: N levels.
+        batch: observations in one forward; memory is bounded by it.
+        edits: what is edited inside the network: called with the levels [B] int of the observations of a forward,
+            gives the edits of `goalscope.activations.editing`. None edits nothing.
+
+    Raises:
+        ValueError: the policy has another number of actions than the world, or gives values that are not finite.
+    """
+    squares = world.squares(state)
+    table = np.zeros((len(world.moves), len(Move)))
+    table[np.arange(len(world.moves)), world.moves] = 1
+    moves = np.empty((len(squares), len(Move)))
+    value = np.empty(len(squares), np.float32)
+    with evaluating(policy):
+        for first in range(0, len(squares), batch):
+            part = slice(first, first + batch)
+            x = policy.encode(world.observe(world.at_squares(state, squares, part)))  # type: ignore[operator]
+            with editing(policy, edits(squares.level[part])) if edits else nullcontext():
+                out = policy(x)
+            if out.logits.shape[1] != len(table):
+                raise ValueError(
+                    f"the policy has {out.logits.shape[1]} actions, the {world.name} world {len(table)}"
+                )
+            moves[part] = out.logits.double().softmax(1).cpu().numpy() @ table
+            value[part] = out.value.float().cpu().numpy()
+    if not (np.isfinite(moves).all() and np.isfinite(value).all()):
+        raise ValueError("the policy gives logits or values that are not finite: its weights are damaged")
+    return Fields(MazeState(state.walls, state.mouse, state.cheese), squares, moves, value)
+
+
+@dataclass(frozen=True)
+class Walks:
+    """One sampled walk in each of N levels, at most T steps long."""
+
+    node: np.ndarray
+    """[T, N] int: index of the square stood on"""
+    move: np.ndarray
+    """[T, N] int: the Move taken there"""
+    going: np.ndarray
+    """[T, N] bool: False once the goal is reached"""
+
+
+def sample_walks(field: Fields, steps: int, seed: int) -> Walks:
+    """Walks drawn from the fields, from the start to the cheese or for `steps` steps."""
+    squares, node = field.squares, field.squares.start
+    cumulative = field.moves.cumsum(1)
+    rng = np.random.default_rng(seed)
+    nodes, taken, going = (np.empty((steps, len(node)), t) for t in (np.int64, np.int64, bool))
+    for t in range(steps):
+        draw = rng.random(len(node)) * cumulative[node, -1]
+        move = (draw[:, None] >= cumulative[node]).sum(1).clip(max=4)
+        nodes[t], taken[t], going[t] = node, move, ~squares.goal[node]
+        node = np.where(going[t], squares.next[node, move], node)
+    return Walks(nodes, taken, going)
