@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from goalscope.activations import add, capture, editing, replace, resume, sites, zero
+from goalscope.activations import add, capture, editing, recompute_from, replace, sites, zero
 
 
 def edited(module: nn.Module, x: Tensor, site: str, edit: Any) -> Any:
@@ -157,12 +157,12 @@ def test_training_mode_is_said_and_not_changed():
         module(x)
     assert said[0].filename == __file__
     with pytest.warns(UserWarning, match="training mode") as said:
-        resume(module, "0", x)
+        recompute_from(module, "0", x)
     assert len(said) == 1 and said[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         capture(module.eval(), x, ["0"])
-        resume(module, "0", x)
+        recompute_from(module, "0", x)
         capture(nn.Linear(4, 4).train(), x, [""])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goalscope.activations.edits import Edit, add, clamp, mean, replace, resample, zero
 from goalscope.activations.hooks import capture, editing, sites
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 
 if TYPE_CHECKING:
     from goalscope.activations.streaming import Stored, stored, stream
@@ -23,9 +23,9 @@ __all__ = [
     "clamp",
     "editing",
     "mean",
+    "recompute_from",
     "replace",
     "resample",
-    "resume",
     "sites",
     "stored",
     "stream",

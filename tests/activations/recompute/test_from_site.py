@@ -1,4 +1,4 @@
-"""Resuming equals full forwards bit for bit: packaged policies, recurrent, transformer, in-place ResNet, odd modules."""
+"""Recomputing equals full forwards bit for bit: packaged policies, recurrent, transformer, in-place ResNet, odd modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from goalscope.activations import editing, sites
-from goalscope.activations.recompute.from_site import equal, resume
+from goalscope.activations.recompute.from_site import equal, recompute_from
 from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
@@ -177,47 +177,47 @@ def test_resumed_equals_the_full_forward_bit_for_bit_at_every_site(name: str):
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for site in found:
-            resumed = resume(module, site, inputs)
-            assert resumed.traced, site
-            assert equal(resumed.output, bare)
-            assert equal(resumed(resumed.value), bare), f"{site}: its own activation changes something"
-            value = resumed.value + torch.randn(resumed.value.shape, generator=generator)
+            rest = recompute_from(module, site, inputs)
+            assert rest.traced, site
+            assert equal(rest.output, bare)
+            assert equal(rest(rest.value), bare), f"{site}: its own activation changes something"
+            value = rest.value + torch.randn(rest.value.shape, generator=generator)
             given = value.clone()
             with editing(module, {site: lambda _, value=value: value.clone()}):
                 full = module(*inputs)
-            assert equal(resumed(value), full), site
-            assert equal(resumed(value), full), f"{site}: the second call is another one"
+            assert equal(rest(value), full), site
+            assert equal(rest(value), full), f"{site}: the second call is another one"
             assert torch.equal(value, given), f"{site}: the caller's value was changed"
 
 
 def test_what_is_after_nothing_runs_nothing():
     module, inputs = _modules()["impala"]
     operations = [
-        resume(module, site, inputs).operations
+        recompute_from(module, site, inputs).operations
         for site in ("embedder.block1.conv", "embedder.block2.res1", "embedder.fc", "fc_policy")
     ]
     assert operations == sorted(operations, reverse=True)  # type: ignore[type-var]
     assert operations[-1] == 1  # the record of logits and value is put together; the value head does not run
-    resumed = resume(module, "fc_policy", inputs)
+    rest = recompute_from(module, "fc_policy", inputs)
     with torch.no_grad():
         module.get_parameter("fc_value.weight").fill_(torch.nan)
-    assert torch.equal(resumed(resumed.value).value, resumed.output.value)
+    assert torch.equal(rest(rest.value).value, rest.output.value)
 
 
 def test_parameters_after_the_site_are_live():
     module, inputs = _modules()["compact"]
-    resumed = resume(module, "blocks", inputs)
-    before = resumed(resumed.value).logits
+    rest = recompute_from(module, "blocks", inputs)
+    before = rest(rest.value).logits
     with torch.no_grad():
         module.get_parameter("policy_head.bias").add_(1.0)
-    assert torch.allclose(resumed(resumed.value).logits, before + 1)
+    assert torch.allclose(rest(rest.value).logits, before + 1)
 
 
 def test_gradients_flow_to_the_value_as_through_an_edit():
     module, inputs = _modules()["resnet"]
-    resumed = resume(module, "stages.0", inputs)
-    value = resumed.value.clone().requires_grad_()
-    (ours,) = torch.autograd.grad(resumed(value).square().sum(), [value])
+    rest = recompute_from(module, "stages.0", inputs)
+    value = rest.value.clone().requires_grad_()
+    (ours,) = torch.autograd.grad(rest(value).square().sum(), [value])
     with editing(module, {"stages.0": lambda _: value.clone()}):
         (full,) = torch.autograd.grad(module(*inputs).square().sum(), [value])
     assert ours.abs().max() > 0
@@ -227,10 +227,10 @@ def test_gradients_flow_to_the_value_as_through_an_edit():
 def test_input_of_one_reader_is_not_that_of_the_other():
     module, inputs = _modules()["record"]
     left = module.get_submodule("left")
-    alone = resume(module, "left:in", inputs)
+    alone = recompute_from(module, "left:in", inputs)
     zero = torch.zeros_like(alone.value)
     assert torch.allclose(alone(zero) - alone.output, left(zero) - left(alone.value), atol=1e-6)
-    both = resume(module, "read:out.mean", inputs)
+    both = recompute_from(module, "read:out.mean", inputs)
     assert not torch.allclose(both(zero), alone(zero))
 
 
@@ -268,14 +268,14 @@ def test_operations_in_place(form: str, site: str):
     module, x = InPlace(form), torch.randn(3, 4)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        resumed = resume(module, site, x)
-        assert resumed.traced == (form != "view" and (form, site) != ("alias", "same"))
+        rest = recompute_from(module, site, x)
+        assert rest.traced == (form != "view" and (form, site) != ("alias", "same"))
         value = torch.randn(3, 4)
         with editing(module, {site: lambda _: value.clone()}):
             full = module(x)
-        assert torch.equal(resumed(value), full)
-        assert torch.equal(resumed(value), full)
-        assert torch.equal(resumed(resumed.value), module(x)) or form == "alias"
+        assert torch.equal(rest(value), full)
+        assert torch.equal(rest(value), full)
+        assert torch.equal(rest(rest.value), module(x)) or form == "alias"
 
 
 class Branching(nn.Module):
@@ -302,27 +302,27 @@ class Outer(nn.Module):
 def test_a_module_that_cannot_be_traced_says_so_once_and_runs_whole():
     torch.manual_seed(0)
     module, x = Branching(), torch.randn(5, 4)
-    with pytest.warns(RuntimeWarning, match="Branching is resumed by full forwards"):
-        resumed = resume(module, "first", x)
-    assert not resumed.traced and resumed.operations is None
-    assert torch.equal(resumed(torch.ones(5, 4)), module.second(torch.ones(5, 4)))
-    assert torch.equal(resumed(-torch.ones(5, 4)), torch.ones(5, 4))
-    assert torch.equal(resumed(resumed.value), module(x))
+    with pytest.warns(RuntimeWarning, match="Branching is recomputed by full forwards"):
+        rest = recompute_from(module, "first", x)
+    assert not rest.traced and rest.operations is None
+    assert torch.equal(rest(torch.ones(5, 4)), module.second(torch.ones(5, 4)))
+    assert torch.equal(rest(-torch.ones(5, 4)), torch.ones(5, 4))
+    assert torch.equal(rest(rest.value), module(x))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        resume(module, "first", x)
+        recompute_from(module, "first", x)
 
 
 def test_one_odd_module_does_not_spoil_the_others():
     torch.manual_seed(0)
     module, x = Outer(), torch.randn(5, 4)
     for site in ("before", "odd", "after", "odd:in"):
-        resumed = resume(module, site, x)
-        assert resumed.traced
+        rest = recompute_from(module, site, x)
+        assert rest.traced
         with editing(module, {site: lambda old: old * -2}):
-            assert torch.equal(resumed(resumed.value * -2), module(x))
+            assert torch.equal(rest(rest.value * -2), module(x))
     with pytest.warns(RuntimeWarning, match="one operation"):
-        inside = resume(module, "odd.first", x)
+        inside = recompute_from(module, "odd.first", x)
     assert not inside.traced
     with editing(module, {"odd.first": lambda old: old * -2}):
         assert torch.equal(inside(inside.value * -2), module(x))
@@ -342,19 +342,19 @@ class Lies(nn.Module):
 def test_a_graph_with_other_numbers_is_not_used():
     module, x = Lies(), torch.randn(2, 4)
     with pytest.warns(RuntimeWarning, match="other numbers"):
-        resumed = resume(module, "first", x)
-    assert torch.equal(resumed(torch.ones(2, 4)), 2 * torch.ones(2, 4))
+        rest = recompute_from(module, "first", x)
+    assert torch.equal(rest(torch.ones(2, 4)), 2 * torch.ones(2, 4))
 
 
 def test_an_edit_made_by_somebody_else_counts():
     module, inputs = _modules()["compact"]
-    resumed = resume(module, "blocks.0", inputs)
-    value = resumed.value + 1
+    rest = recompute_from(module, "blocks.0", inputs)
+    value = rest.value + 1
     with torch.no_grad(), editing(module, {"blocks": lambda old: old * 0}):
-        edited = resumed(value)
+        edited = rest(value)
         with editing(module, {"blocks.0": lambda _: value}):
             assert equal(edited, module(*inputs))
-    assert not equal(edited, resumed(value))
+    assert not equal(edited, rest(value))
 
 
 def test_other_threads_may_run_the_module_meanwhile():
@@ -376,7 +376,7 @@ def test_other_threads_may_run_the_module_meanwhile():
     other.start()
     try:
         for _ in range(5):
-            assert resume(module, "blocks.1", inputs).traced
+            assert recompute_from(module, "blocks.1", inputs).traced
     finally:
         stop.set()
         other.join()
@@ -386,13 +386,13 @@ def test_other_threads_may_run_the_module_meanwhile():
 def test_errors_name_the_site_and_mend_it():
     module, inputs = _modules()["convlstm"]
     with pytest.raises(ValueError, match=r"near matches.*cells\.0"):
-        resume(module, "cell.0", inputs)
+        recompute_from(module, "cell.0", inputs)
     with pytest.raises(ValueError, match=r"called 3 times.*cells\.0@0"):
-        resume(module, "cells.0", inputs)
+        recompute_from(module, "cells.0", inputs)
     with pytest.raises(ValueError, match=r"called 3 times"):
-        resume(module, "cells.0@3", inputs)
-    resumed = resume(module, "cells.0@2", inputs)
+        recompute_from(module, "cells.0@3", inputs)
+    rest = recompute_from(module, "cells.0@2", inputs)
     with pytest.raises(ValueError, match=r"'cells.0@2' has shape \[3, 4, 5, 5\], got \[3, 4, 5\]"):
-        resumed(torch.zeros(3, 4, 5))
+        rest(torch.zeros(3, 4, 5))
     with pytest.raises(ValueError, match="no 'logit'"):
-        resume(module, ":out.logit", inputs)
+        recompute_from(module, ":out.logit", inputs)

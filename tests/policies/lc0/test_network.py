@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from goalscope.activations import capture, editing, replace, sites
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 from goalscope.policies import checkpoint
 from goalscope.policies.lc0 import Lc0, evaluate
 from goalscope.policies.lc0.convert import load_lc0
@@ -346,7 +346,7 @@ def test_configs_that_describe_no_network(arguments: dict, message: str):
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["convolution", "attention"])
 def test_hooked_is_bit_for_bit_the_bare_network(kind: str):
-    """Every site captured at once, each put back where it was, and a run resumed from it, change no bit."""
+    """Every site captured at once, each put back where it was, and a run rest from it, change no bit."""
     module, _ = read(small(kind))
     x = planes()
     bare = module(x)
@@ -356,7 +356,7 @@ def test_hooked_is_bit_for_bit_the_bare_network(kind: str):
         with editing(module, {name: replace(kept[name])}):
             assert torch.equal(module(x).logits, bare.logits), name
     for name in [n for n in found if "@" not in n and ":" not in n][::7]:
-        resumed = resume(module, name, x)
+        rest = recompute_from(module, name, x)
         with editing(module, {name: replace(kept[name] / 2)}):
             edited = module(x)
-        assert resumed.traced and torch.equal(resumed(kept[name] / 2).logits, edited.logits), name
+        assert rest.traced and torch.equal(rest(kept[name] / 2).logits, edited.logits), name

@@ -1,6 +1,6 @@
 """Run a forward once up to a site, then recompute only what depends on that site, skips included.
 
-`resume` is for one site; `Recording` keeps one run for many sites, as sweeps want. What is recomputed are the
+`recompute_from` is for one site; `Recording` keeps one run for many sites, as sweeps want. What is recomputed are the
 operations of the forward itself, in their order, on values that the forward itself made, so the output equals, bit for
 bit, that of a full forward with the site replaced.
 """
@@ -35,7 +35,7 @@ _WARNED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _LOCK = threading.Lock()
 
 
-class Resumed:
+class Remainder:
     """A forward that waits at a site; call it with a value for the site to get the module's output.
 
     Gradients flow from the output to that value (and to the parameters that are read after the site). Parameters
@@ -151,7 +151,7 @@ class Plan:
 
 
 class Recording:
-    """One run of a module with all that is needed to resume it from some sites.
+    """One run of a module with all that is needed to recompute it from some sites.
 
     Args:
         module: any module; it must have no forward hooks.
@@ -220,7 +220,7 @@ class Recording:
         return keep
 
 
-def resume(module: nn.Module, site: str, inputs: Tensor | tuple) -> Resumed:
+def recompute_from(module: nn.Module, site: str, inputs: Tensor | tuple) -> Remainder:
     """Run a module once, and be ready to go on from a site with another value there.
 
     The forward is traced with torch.fx and its graph run beside the bare forward; where the two outputs are not
@@ -234,7 +234,7 @@ def resume(module: nn.Module, site: str, inputs: Tensor | tuple) -> Resumed:
         inputs: what its forward takes: a tensor, or a tuple of arguments. Values that are not tensors are fixed.
 
     Returns:
-        The waiting forward: `resumed(value)` is the module's output with `value` at the site.
+        The waiting forward: `rest(value)` is the module's output with `value` at the site.
 
     Raises:
         ValueError: an unknown site (with near matches), one that is never reached, or one that means several calls.
@@ -253,7 +253,7 @@ def resume(module: nn.Module, site: str, inputs: Tensor | tuple) -> Resumed:
         return recording.run(site, value)
 
     steps = len(recording.plans[site].steps)
-    return Resumed(site, recording.value(site), recording.output, run, steps)
+    return Remainder(site, recording.value(site), recording.output, run, steps)
 
 
 def warn_untraceable(module: nn.Module, error: Exception) -> None:
@@ -263,13 +263,13 @@ def warn_untraceable(module: nn.Module, error: Exception) -> None:
             return
         _WARNED.add(module)
     warnings.warn(
-        f"{type(module).__name__} is resumed by full forwards (exact, but slower): {error}",
+        f"{type(module).__name__} is recomputed by full forwards (exact, but slower): {error}",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
-def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Resumed:
+def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Remainder:
     seen: list[Tensor] = []
 
     def look(value: Tensor) -> Tensor:
@@ -287,7 +287,7 @@ def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Resumed
         with editing(module, {site: lambda _: value.clone()}):  # what is done in place stays inside
             return module(*arguments)
 
-    return Resumed(site, seen[0], output, run, None)
+    return Remainder(site, seen[0], output, run, None)
 
 
 def dependent(nodes: Sequence[fx.Node], roots: set[fx.Node]) -> set[fx.Node]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from goalscope.activations.hooks import capture
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 
 SIDE = 8
 SQUARES = SIDE * SIDE
@@ -90,14 +90,14 @@ def patch_squares(
             theirs = capture(module, other, sites)
             for layer, site in enumerate(sites):
                 _check_board(site, theirs[site])
-                resumed = resume(module, site, x)
+                rest = recompute_from(module, site, x)
                 for slot, group in enumerate(groups):
                     chosen = group[part]
                     has = (chosen >= 0).any(1)
                     if not has.any():
                         continue
-                    value = _mixed(resumed.value, theirs[site], chosen)
-                    fall = plain - _metric(metric, resumed(value), rows)
+                    value = _mixed(rest.value, theirs[site], chosen)
+                    fall = plain - _metric(metric, rest(value), rows)
                     effect[part, layer, slot] = np.where(has, fall, np.nan)
     return SquareEffects(tuple(sites), squares, metrics[0], metrics[1], effect)
 

@@ -24,7 +24,7 @@ from goalscope.activations import capture, editing
 from goalscope.activations.hooks import refuse_not_finite
 from goalscope.activations.metric import Inputs, Metric, checked, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 
 
 @dataclass(frozen=True)
@@ -135,15 +135,13 @@ def attribution(
             raise ValueError(
                 f"patching {site!r} touches nothing: it is the same in both runs for all samples"
             )
-        resumed = resume(module, site, base)
+        rest = recompute_from(module, site, base)
         with torch.no_grad():
-            whole[site] = measured(metric, resumed(new), count, f"site {site!r}") - before
+            whole[site] = measured(metric, rest(new), count, f"site {site!r}") - before
         slope = slopes[site]
         if steps:
             points = [(k + 0.5) / steps for k in range(steps)]
-            slope = (
-                sum(_slope(metric, resumed, value + point * (new - value), site) for point in points) / steps
-            )
+            slope = sum(_slope(metric, rest, value + point * (new - value), site) for point in points) / steps
         product = ((new - value) * slope).double()
         chosen[site] = tuple(chosen_parts(site, value.shape, over, heads, (parts or {}).get(site)))
         effect[site] = np.stack(
@@ -192,10 +190,10 @@ def _gradients(
     return values, dict(zip(seen, slopes, strict=True)), value.detach().double().numpy()
 
 
-def _slope(metric: Metric, resumed, point: Tensor, site: str) -> Tensor:
+def _slope(metric: Metric, rest, point: Tensor, site: str) -> Tensor:
     point = point.detach().requires_grad_()
     with torch.enable_grad():
-        value = checked(metric(resumed(point)), len(point), f"site {site!r}, on the way")
+        value = checked(metric(rest(point)), len(point), f"site {site!r}, on the way")
     if not value.requires_grad:  # it has one elsewhere: what it reads does not depend on this site
         return torch.zeros_like(point)
     return torch.autograd.grad(value.sum(), [point], allow_unused=True, materialize_grads=True)[0]

@@ -17,7 +17,7 @@ from torch import nn
 
 from goalscope.activations import capture, editing, replace
 from goalscope.activations.metric import Inputs, Metric, measured, paired
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def path_effect(
                 f"no route from {sender!r} to {receiver!r}"
                 f"{' past ' + ', '.join(held) if held else ''}: the receiver does not change for any sample"
             )
-        resumed = resume(module, receiver, one)
+        rest = recompute_from(module, receiver, one)
         count = len(changed)
-        base = measured(metric, resumed.output, count, "the run without a patch")
-        after = measured(metric, resumed(received), count, f"the path {sender!r} to {receiver!r}")
+        base = measured(metric, rest.output, count, "the run without a patch")
+        after = measured(metric, rest(received), count, f"the path {sender!r} to {receiver!r}")
         with editing(module, {sender: replace(sent)}):
             total = measured(metric, module(*one), count, f"site {sender!r}")
         source = measured(metric, module(*other), count, "the corrupt run")

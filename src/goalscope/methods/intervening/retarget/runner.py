@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from goalscope.activations.recompute.from_site import resume
+from goalscope.activations.recompute.from_site import recompute_from
 
 KINDS = ("replace", "add", "at_least", "at_most")
 
@@ -89,7 +89,7 @@ class Edit(Protocol):
 
 
 class Runner:
-    """Cases at a site, with several copies of the rows in one forward, resumed from the site."""
+    """Cases at a site, with several copies of the rows in one forward, recomputed from the site."""
 
     def __init__(self, module: nn.Module, site: str, cases: Cases, batch: int):
         if isinstance(batch, bool) or batch < 1:
@@ -105,7 +105,8 @@ class Runner:
         self.spans = [slice(first, min(first + batch, rows)) for first in range(0, rows, batch)]
         self.copies = max(1, batch // rows)
         self.runs = [
-            resume(module, site, tuple(_tiled(t, span, self.copies) for t in inputs)) for span in self.spans
+            recompute_from(module, site, tuple(_tiled(t, span, self.copies) for t in inputs))
+            for span in self.spans
         ]
         self.clean = torch.cat(
             [r.value[: s.stop - s.start] for r, s in zip(self.runs, self.spans, strict=True)]
@@ -131,7 +132,7 @@ class Runner:
         scores, waiting = [], iter(values)
         with torch.no_grad():
             while group := list(islice(waiting, self.copies)):
-                full = group + group[-1:] * (self.copies - len(group))  # a resumed forward has a fixed batch
+                full = group + group[-1:] * (self.copies - len(group))  # such a forward has a fixed batch
                 outputs = [
                     run(torch.cat([value[span] for value in full]))
                     for run, span in zip(self.runs, self.spans, strict=True)
