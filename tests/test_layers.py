@@ -16,7 +16,9 @@ PACKAGE = Path(goalscope.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    # room: the rooms that it may import beside itself
+    # room: the rooms that it may import beside itself and `files`, which all may
+    "files": set(),
+    "moved": set(),
     "worlds": set(),
     "activations": set(),
     "stats": set(),
@@ -34,7 +36,7 @@ MAY_IMPORT = {
     "viewing": {"worlds", "policies", "methods", "plots", "studies"},
     "commands": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing"},
     # `import goalscope` names the public surface and loads it on first use.
-    "": {"worlds", "policies", "rollout"},
+    "": {"worlds", "policies", "rollout", "moved"},
 }  # fmt: skip
 """The import direction of ARCHITECTURE.md; a room is a folder or a file beside them ('' is the package)."""
 
@@ -80,6 +82,39 @@ def method(module: str) -> str:
     return ".".join(module.split(".")[:4])
 
 
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of files that import each other, on whatever way."""
+    reach: dict[str, set[str]] = {}
+    for start in imports:
+        seen, todo = set(), [start]
+        while todo:
+            for there in imports.get(todo.pop(), ()):
+                if there not in seen:
+                    seen.add(there)
+                    todo.append(there)
+        reach[start] = seen
+    tied = [sorted(b for b in imports if b in reach[a] and a in reach[b]) for a in imports if a in reach[a]]
+    return [list(group) for group in dict.fromkeys(map(tuple, tied))]
+
+
+def file_imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """module -> the modules of ours that it imports: the files that names come from, not the folders around them.
+
+    An `__init__` is what its folder shows outside; what a file imports by the folder's name is the folder's file.
+    """
+    found = {}
+    for module, source in sources.items():
+        names = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                inside = {f"{node.module}.{alias.name}" for alias in node.names} & sources.keys()
+                names |= inside or {node.module}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+        found[module] = names & sources.keys() - {module}
+    return found
+
+
 def is_room(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
@@ -92,7 +127,7 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
         there = room(name)
         if not is_room(there) or there == "":
             continue
-        if there != here and there not in MAY_IMPORT[here]:
+        if there not in (here, "files") and there not in MAY_IMPORT[here]:
             found.append(name)
         if there == here == METHODS_APART and method(name) != method(module):
             found.append(name)
@@ -142,6 +177,24 @@ def test_the_check_sees_every_form_of_import(module: str, source: str):
 )
 def test_the_check_allows_what_the_table_allows(module: str, source: str):
     assert breaches(source, module) == []
+
+
+def test_no_file_imports_one_that_imports_it():
+    """Inside a room too imports go one way: what two files need of each other is a third one."""
+    assert (
+        circles(file_imports({module_name(file): file.read_text(encoding="utf-8") for file in FILES})) == []
+    )
+
+
+def test_the_check_sees_circles_on_every_way():
+    sources = {
+        "goalscope.w.a": "from goalscope.w.b import x",
+        "goalscope.w.b": "def f():\n    from goalscope.w import c",
+        "goalscope.w.c": "import goalscope.w.a",
+        "goalscope.w.d": "from goalscope.w.a import y",
+        "goalscope.w": "from goalscope.w.a import y",
+    }
+    assert circles(file_imports(sources)) == [["goalscope.w.a", "goalscope.w.b", "goalscope.w.c"]]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from goalscope.rollout import fields, play, vector_field
     from goalscope.worlds.maze import Maze, MazeState, parse_maze, place_cheese, remove_cheese
 
+from goalscope import moved
+
 __version__ = "0.1.0"
 
 _WHERE = {
@@ -31,6 +33,8 @@ __all__ = [
     "Maze", "MazeState", "__version__", "fields", "load", "parse_maze", "place_cheese", "play", "remove_cheese", "save",
     "vector_field",
 ]  # fmt: skip
+
+moved.install()
 
 
 def __getattr__(name: str) -> Any:
