@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
@@ -245,11 +245,11 @@ def test_a_full_disk_keeps_whole_shards_and_no_part(
 ):
     real, calls = shards._write_safetensors, []
 
-    def full(path: Path, *rest: Any) -> None:
-        calls.append(path)
-        real(path, *rest)
+    def full(file: BinaryIO, *rest: Any) -> None:
+        calls.append(file)
+        real(file, *rest)
         if len(calls) == 3:
-            os.truncate(path, 1000)
+            file.truncate(1000)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shards, "_write_safetensors", full)
