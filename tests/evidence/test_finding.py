@@ -197,10 +197,10 @@ def test_code_version_changes_with_any_source_file(tmp_path: Path):
 
     assert version() == code_version()
     assert code_version().startswith(f"{goalscope.__version__}+") and len(code_version().split("+")[1]) == 12
-    (copy / "stats.py").write_text((copy / "stats.py").read_text() + "\n# changed\n")
+    (copy / "stats/means.py").write_text((copy / "stats/means.py").read_text() + "\n# changed\n")
     changed = version()
     assert changed != code_version()
-    (copy / "stats.py").rename(copy / "stats2.py")
+    (copy / "stats/means.py").rename(copy / "stats/means2.py")
     assert version() not in (changed, code_version())
 
 

@@ -1,0 +1,42 @@
+"""Intervals: what may be said of all levels from the levels that were seen.
+
+The unit of resampling is the level: two squares of one maze are not two samples, so every function here
+counts levels in ``n`` and resamples whole levels. Intervals are at 95%.
+
+Two kinds of quantity need two intervals:
+
+* *Unbounded* (a distance, a log-likelihood, a coefficient): the bias-corrected and accelerated bootstrap
+  (Efron 1987, "Better bootstrap confidence intervals"). If every level gave the same number, the
+  interval has no width: the data cannot say what they have never shown.
+* *Bounded* (a probability, a share, a difference of two of them): pass ``bounds``. The interval is then
+  Gaffke's (Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a
+  nonnegative variable"; discussed in Phan, Thomas and Learned-Miller 2021, "Towards practical mean bounds
+  for small samples", section 2): a bootstrap with Dirichlet weights in which one more level, at the far
+  bound, stands for what has not been seen. For zeros and ones it *is* the Clopper-Pearson interval, so
+  1,000 successes in 1,000 levels give a lower limit of 0.996 and not 1.
+
+`estimate.py` the number and its interval; `means.py` means, differences and ratios; `shares.py` shares of
+trials; `statistic.py` any other statistic; `resampling.py` the samples of levels.
+"""
+
+from __future__ import annotations
+
+from goalscope.stats.estimate import CONFIDENCE, Estimate
+from goalscope.stats.means import bootstrap_clustered, bootstrap_difference, bootstrap_mean, bootstrap_ratio
+from goalscope.stats.resampling import RESAMPLES, percentile_interval, resample_counts
+from goalscope.stats.shares import binomial_interval
+from goalscope.stats.statistic import bootstrap
+
+__all__ = [
+    "CONFIDENCE",
+    "RESAMPLES",
+    "Estimate",
+    "binomial_interval",
+    "bootstrap",
+    "bootstrap_clustered",
+    "bootstrap_difference",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "percentile_interval",
+    "resample_counts",
+]
