@@ -22,9 +22,8 @@ from goalscope.plots.charts.axes import (
     thin,
 )
 from goalscope.plots.palette import BLUE, INK, MUTED, PAPER, category, dash
-from goalscope.plots.svg import SMALL_SIZE, TEXT_SIZE, grid_line, label, num, rect, wrap
+from goalscope.plots.svg import SMALL_SIZE, grid_line, label, num, rect
 
-LEFT_MOST = 150.0
 _CONTROL = f'class="gs-muted-line" stroke="{MUTED}"'
 
 
@@ -43,18 +42,6 @@ def columns(labels: Sequence[object], **given: ArrayLike | None) -> dict[str, np
             raise ValueError(f"{name} has {len(column)} numbers for {len(labels)} rows")
         rows[name] = column
     return rows
-
-
-def row_label(text: str, middle: float, width: float) -> list[str]:
-    """A label at the left, wrapped to `width` and centred on `middle`."""
-    lines = wrap(text, width, TEXT_SIZE) or [""]
-    first = middle + 4.5 - 7.5 * (len(lines) - 1)
-    return [label(0, first + 15 * i, line) for i, line in enumerate(lines)]
-
-
-def row_height(text: str, width: float, least: float) -> float:
-    """Height that a wrapped label needs."""
-    return max(least, 15.0 * len(wrap(text, width, TEXT_SIZE)) + 8)
 
 
 def interval_mark(x: float, y: float, low: float, high: float, kind: str) -> str:
@@ -124,9 +111,18 @@ def vertical_grid(
     for i in thin(texts, [scale(tick) for tick in ticks]):
         body.append(label(scale(ticks[i]), bottom + 15, texts[i], size=SMALL_SIZE, anchor="middle"))
     if x_label:
-        middle = (scale.start + scale.end) / 2
-        body.append(label(middle, bottom + 32, x_label, size=SMALL_SIZE + 0.5, anchor="middle", muted=True))
+        body.append(axis_label((scale.start + scale.end) / 2, bottom + 32, x_label))
     return body
+
+
+def axis_label(middle: float, y: float, text: str) -> str:
+    """What an axis measures, below its numbers."""
+    return label(middle, y, text, size=SMALL_SIZE + 0.5, anchor="middle", muted=True)
+
+
+def foot(x_label: str) -> float:
+    """The height that the numbers of a horizontal axis take below it, with its label where it has one."""
+    return 38.0 if x_label else 22.0
 
 
 def reference_line(x1: float, y1: float, x2: float, y2: float) -> str:
