@@ -1,1 +1,4 @@
-"""Boards as SVG: `maze.py`, `sokoban.py`, `chess.py`, from shared `parts.py` and `glyphs.py` (`chess_glyphs.py`: pieces)."""
+"""Boards as SVG: `maze.py`, `sokoban.py`, `chess.py`, laid out by `panels.py`.
+
+`parts.py` and `glyphs.py` draw what is in a maze, `chess_glyphs.py` pieces.
+"""

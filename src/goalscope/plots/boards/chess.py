@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from goalscope.plots.boards import panels
 from goalscope.plots.boards.chess_glyphs import NAMES, piece
-from goalscope.plots.boards.parts import Board, scale_bar
-from goalscope.plots.charts.axes import format_number, nice_ticks
+from goalscope.plots.charts.axes import format_number
 from goalscope.plots.palette import (
     BLUE,
     DIVERGING,
@@ -30,7 +30,6 @@ from goalscope.plots.palette import (
 )
 from goalscope.plots.svg import (
     SMALL_SIZE,
-    TEXT_SIZE,
     Key,
     clean,
     document,
@@ -39,7 +38,6 @@ from goalscope.plots.svg import (
     legend,
     num,
     rect,
-    wrap,
 )
 
 Square = tuple[int, int]
@@ -92,6 +90,10 @@ class ChessBoard:
     rings: dict[str, tuple[Square, ...]] = field(default_factory=dict)
     flipped: bool = False
     caption: str = ""
+
+    def painted(self) -> np.ndarray | None:
+        """[8, 8] the numbers painted on the squares, or None."""
+        return self.heat
 
 
 def placement(fen: str) -> dict[Square, str]:
@@ -170,36 +172,26 @@ def chess_grid(
         raise ValueError("a panel needs at least one board, got none")
     placed = [_checked(board) for board in boards]
     columns = max(1, min(columns, len(boards)))
-    width = columns * panel_px + (columns - 1) * _GAP
+    width = panels.row_width(columns, panel_px, _GAP)
     body, top = heading(title, width)
-    ranges = _heat_ranges(boards)
+    ranges = panels.heat_ranges(boards)
     arrow_names = list(dict.fromkeys(a.name for b in boards for a in b.arrows))
     ring_names = list(dict.fromkeys(name for b in boards for name in b.rings))
-    for start in range(0, len(boards), columns):
-        row = range(start, min(start + columns, len(boards)))
-        captions = [wrap(boards[i].caption, panel_px, TEXT_SIZE, bold=True) for i in row]
-        rise = 16.0 * max(len(lines) for lines in captions) + (4 if any(captions) else 0)
-        for i, lines in zip(row, captions, strict=True):
-            left = (i - start) * (panel_px + _GAP)
-            body += [label(left, top + 12 + 16 * j, line, bold=True) for j, line in enumerate(lines)]
-            drawn = _board(boards[i], placed[i], panel_px, ranges, arrow_names, ring_names)
-            body.append(f'<g transform="translate({num(left)} {num(top + rise)})">{"".join(drawn)}</g>')
-            body += _edges(boards[i], left, top + rise, panel_px)
-        top += rise + panel_px + _GAP
+
+    def draw(i: int, left: float, top: float) -> tuple[list[str], float]:
+        drawn = _board(boards[i], placed[i], panel_px, ranges, arrow_names, ring_names)
+        return [panels.moved(left, top, drawn), *_edges(boards[i], left, top, panel_px)], panel_px
+
+    captions = [board.caption for board in boards]
+    rows, top = panels.in_rows(captions, draw, columns=columns, top=top, panel_px=panel_px, gap=_GAP)
     keys = [
         Key(name, _arrow((1, 8), (25, 8), 9, _arrow_colour(i), 1.0)) for i, name in enumerate(arrow_names)
     ]
     keys += [Key(name, _ring((13, 8), 15, i)) for i, name in enumerate(ring_names)]
     entries, bottom = legend(keys, 0, top - 2, width)
-    body += entries
-    for name, ends in ranges.items():
-        first = next(b for b in boards if b.heat is not None and b.heat_label == name)
-        scale = Board(np.zeros((1, 1), bool), diverging=first.diverging, percent=first.percent)
-        body += scale_bar(name, ends, scale, bottom + 4, width)
-        bottom += 48
-    return document(
-        width, bottom + 4, body, title=title, description=description or _describe(boards, placed)
-    )
+    scales, bottom = panels.scale_bars(boards, ranges, bottom, width)
+    words = description or _describe(boards, placed)
+    return document(width, bottom + 4, [*body, *rows, *entries, *scales], title=title, description=words)
 
 
 def _checked(board: ChessBoard) -> dict[Square, str]:
@@ -212,25 +204,6 @@ def _checked(board: ChessBoard) -> dict[Square, str]:
         if not (0 <= row < 8 and 0 <= column < 8):
             raise ValueError(f"square {(row, column)} is off the board: rows and columns are 0..7")
     return placed
-
-
-def _heat_ranges(boards: Sequence[ChessBoard]) -> dict[str, tuple[float, float]]:
-    found: dict[str, list[float]] = {}
-    for board in boards:
-        if board.heat is None:
-            continue
-        numbers = (
-            board.heat[np.isfinite(board.heat)].tolist() if board.heat_range is None else [*board.heat_range]
-        )
-        if board.diverging and numbers:
-            extent = max(abs(number) for number in numbers)
-            numbers = [-extent, extent]
-        found.setdefault(board.heat_label, []).extend(numbers)
-    ranges = {}
-    for name, numbers in found.items():
-        ticks = nice_ticks(min(numbers), max(numbers), 4) if numbers else [0.0, 1.0]
-        ranges[name] = (ticks[0], ticks[-1])
-    return ranges
 
 
 def _board(

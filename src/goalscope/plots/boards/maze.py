@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from goalscope.plots.boards import parts
+from goalscope.plots.boards import panels, parts
 from goalscope.plots.boards.parts import Board, Square, there
-from goalscope.plots.svg import TEXT_SIZE, document, heading, label, legend, num, wrap
+from goalscope.plots.svg import document, heading, legend
 
 __all__ = ["Board", "difference", "maze_svg", "panel_grid"]
 
@@ -102,28 +102,20 @@ def panel_grid(
     for board in boards:
         _check(board)
     columns = max(1, min(columns, len(boards)))
-    width = columns * panel_px + (columns - 1) * _GAP
+    width = panels.row_width(columns, panel_px, _GAP)
     body, top = heading(title, width)
-    ranges, order = parts.heat_ranges(boards), parts.path_order(boards)
-    for start in range(0, len(boards), columns):
-        row = boards[start : start + columns]
-        captions = [wrap(board.caption, panel_px, TEXT_SIZE, bold=True) for board in row]
-        rise = 16.0 * max(len(lines) for lines in captions) + (4 if any(captions) else 0)
-        tallest = 0.0
-        for i, (board, lines) in enumerate(zip(row, captions, strict=True)):
-            left = i * (panel_px + _GAP)
-            body += [label(left, top + 12 + 16 * j, line, bold=True) for j, line in enumerate(lines)]
-            drawn, height = parts.maze(board, panel_px, ranges, order)
-            body.append(f'<g transform="translate({num(left)} {num(top + rise)})">{"".join(drawn)}</g>')
-            tallest = max(tallest, height)
-        top += rise + tallest + _GAP
+    ranges, order = panels.heat_ranges(boards), parts.path_order(boards)
+
+    def draw(i: int, left: float, top: float) -> tuple[list[str], float]:
+        drawn, height = parts.maze(boards[i], panel_px, ranges, order)
+        return [panels.moved(left, top, drawn)], height
+
+    captions = [board.caption for board in boards]
+    rows, top = panels.in_rows(captions, draw, columns=columns, top=top, panel_px=panel_px, gap=_GAP)
     entries, bottom = legend(parts.keys(boards), 0, top - 2, width)
-    body += entries
-    for name in ranges:
-        first = next(board for board in boards if board.painted() is not None and board.heat_label == name)
-        body += parts.scale_bar(name, ranges[name], first, bottom + 4, width)
-        bottom += 48
-    return document(width, bottom + 4, body, title=title, description=description or _describe(boards))
+    scales, bottom = panels.scale_bars(boards, ranges, bottom, width)
+    words = description or _describe(boards)
+    return document(width, bottom + 4, [*body, *rows, *entries, *scales], title=title, description=words)
 
 
 def difference(before: Board, after: Board, *, caption: str = "difference", heat_label: str = "") -> Board:

@@ -10,7 +10,6 @@ from typing import TypeGuard
 import numpy as np
 
 from goalscope.plots.boards import glyphs
-from goalscope.plots.charts.axes import format_tick, nice_ticks
 from goalscope.plots.palette import (
     DIVERGING,
     INK,
@@ -21,7 +20,7 @@ from goalscope.plots.palette import (
     ink_on,
     scale_colour,
 )
-from goalscope.plots.svg import SMALL_SIZE, Key, clean, label, num, rect
+from goalscope.plots.svg import Key, clean, num, rect
 
 MOVE_NAMES = ("left", "down", "up", "right", "stay")
 MOVE_STEPS = np.array([[0, -1], [1, 0], [-1, 0], [0, 1], [0, 0]], dtype=float)
@@ -110,33 +109,12 @@ def path_order(boards: Sequence[Board]) -> list[str]:
     return list(dict.fromkeys(name for board in boards for name in board.paths))
 
 
-def heat_ranges(boards: Sequence[Board]) -> dict[str, tuple[float, float]]:
-    """The scale of each painted quantity, by its label, in the order of first use."""
-    found: dict[str, list[float]] = {}
-    for board in boards:
-        painted = board.painted()
-        if painted is None:
-            continue
-        numbers = (
-            painted[np.isfinite(painted)].tolist() if board.heat_range is None else list(board.heat_range)
-        )
-        if board.diverging and numbers:
-            extent = max(abs(number) for number in numbers)
-            numbers = [-extent, extent]
-        found.setdefault(board.heat_label, []).extend(numbers)
-    ranges = {}
-    for name, numbers in found.items():
-        ticks = nice_ticks(min(numbers), max(numbers), 4) if numbers else [0.0, 1.0]
-        ranges[name] = (ticks[0], ticks[-1])
-    return ranges
-
-
 def maze(
     board: Board, side: float, ranges: Mapping[str, tuple[float, float]], order: Sequence[str]
 ) -> tuple[list[str], float]:
     """One maze, cropped to its free squares, `side` wide; returns its elements and its height.
 
-    `ranges` are the scales of `heat_ranges`, `order` the paths of `path_order`.
+    `ranges` are the scales of `panels.heat_ranges`, `order` the paths of `path_order`.
     """
     free = np.argwhere(~board.walls)
     (top, left), (bottom, right) = (free.min(axis=0), free.max(axis=0)) if len(free) else ((0, 0), (0, 0))
@@ -271,21 +249,3 @@ def keys(boards: Sequence[Board]) -> list[Key]:
         shape = f'<path class="gs-ink" d="{glyphs.arrow_outline(13, 8, 0, 1, 22)}" fill="{INK}"/>'
         keys.append(Key(text, shape))
     return keys
-
-
-def scale_bar(name: str, limits: tuple[float, float], board: Board, top: float, width: float) -> list[str]:
-    """A labelled bar of the scale of one painted quantity, 44 high."""
-    low, high = limits
-    bar, steps = min(width - 24, 300.0), 48
-    stops = DIVERGING if board.diverging else SEQUENTIAL
-    body = [label(12, top + 10, name, size=SMALL_SIZE + 1)]
-    for i in range(steps):
-        colour = scale_colour(i / (steps - 1), stops)
-        body.append(rect(12 + bar * i / steps, top + 15, bar / steps + 0.4, 10, colour))
-    ticks = [tick for tick in nice_ticks(low, high, 4) if low - 1e-9 <= tick <= high + 1e-9]
-    for tick in ticks:
-        x = 12 + bar * (tick - low) / (high - low)
-        body.append(
-            label(x, top + 38, format_tick(tick, ticks, board.percent), size=SMALL_SIZE, anchor="middle")
-        )
-    return [f'<g shape-rendering="crispEdges">{"".join(body)}</g>']

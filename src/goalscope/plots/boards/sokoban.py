@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.plots.boards import panels
 from goalscope.plots.boards.glyphs import arrow_outline
 from goalscope.plots.palette import BLUE, PAPER, VERMILLION
-from goalscope.plots.svg import TEXT_SIZE, Key, document, heading, label, legend, num, rect, wrap
+from goalscope.plots.svg import Key, document, heading, label, legend, num, rect
 
 STEPS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """(row, column) change of UP, DOWN, LEFT, RIGHT"""
@@ -71,24 +72,21 @@ def filmstrip(
     """
     _check(boards)
     columns = max(1, min(columns, len(boards)))
-    width = columns * panel_px + (columns - 1) * _GAP
+    width = panels.row_width(columns, panel_px, _GAP)
     body, top = heading(title, width)
-    for start in range(0, len(boards), columns):
-        row = boards[start : start + columns]
-        captions = [wrap(board.caption, panel_px, TEXT_SIZE, bold=True) for board in row]
-        rise = 16.0 * max(len(lines) for lines in captions) + (5 if any(captions) else 0)
-        tallest = 0.0
-        for i, (board, lines) in enumerate(zip(row, captions, strict=True)):
-            left, cell = i * (panel_px + _GAP), panel_px / board.walls.shape[1]
-            body += [label(left, top + 12 + 16 * j, line, bold=True) for j, line in enumerate(lines)]
-            drawn = "".join([*_ground(board, cell), *_things(board, cell)])
-            body.append(f'<g transform="translate({num(left)} {num(top + rise)})">{drawn}</g>')
-            tallest = max(tallest, cell * board.walls.shape[0])
-        top += rise + tallest + _GAP
+
+    def draw(i: int, left: float, top: float) -> tuple[list[str], float]:
+        rows, squares = boards[i].walls.shape
+        cell = panel_px / squares
+        return [panels.moved(left, top, [*_ground(boards[i], cell), *_things(boards[i], cell)])], cell * rows
+
+    strip, top = panels.in_rows(
+        [board.caption for board in boards], draw, columns=columns, top=top, panel_px=panel_px, gap=_GAP,
+        below_caption=5.0,
+    )  # fmt: skip
     entries, bottom = legend(_keys(boards), 0, top, width)
-    return document(
-        width, bottom + 4, body + entries, title=title, description=description or _describe(boards)
-    )
+    words = description or _describe(boards)
+    return document(width, bottom + 4, [*body, *strip, *entries], title=title, description=words)
 
 
 def animation(
@@ -125,11 +123,10 @@ def animation(
     body, top = heading(title, size_px)
     captioned = any(board.caption for board in boards)
     rise = 21.0 if captioned else 0.0
-    body.append(f'<g transform="translate(0 {num(top + rise)})">{"".join(_ground(first, cell))}</g>')
+    body.append(panels.moved(0, top + rise, _ground(first, cell)))
     for i, board in enumerate(boards):
         words = label(0, top + 13, board.caption, bold=True) if board.caption else ""
-        drawn = "".join(_things(board, cell))
-        shown = f'<g transform="translate(0 {num(top + rise)})">{drawn}</g>{words}'
+        shown = panels.moved(0, top + rise, _things(board, cell)) + words
         hidden = "" if i == 0 else ' visibility="hidden"'
         body.append(f"<g{hidden}>{_shown_in_turn(i, len(boards), seconds)}{shown}</g>")
     top += rise + cell * first.walls.shape[0] + _GAP
