@@ -10,17 +10,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from goalscope.files import write_whole
 from goalscope.report.html import grade, number
 from goalscope.report.reading import Row
+from goalscope.report.templates import style, template
 
 MARKS = {"stands": ("▲", "stands"), "falls": ("▼", "falls"), "no evidence": ("?", "no evidence")}
 """the sign and the words of each status"""
@@ -56,10 +53,10 @@ def render_argument(record: Mapping[str, Any]) -> str:
     """
     claims = record["claims"]
     counts = {status: sum(claim["status"] == status for claim in claims) for status in MARKS}
-    return _environment().render(
+    return template("argument").render(
         record=record,
         case=_CASES[record["case"]],
-        style=_style(),
+        style=style(),
         tree=_nest(claims, ""),
         root=claims[0],
         why=claims[0]["why"][:1].upper() + claims[0]["why"][1:],
@@ -112,17 +109,3 @@ def _plain(value: Any, kind: str) -> Any:
     if kind == "float":
         return math.nan if value is None else float(value)
     return str(value) if kind == "str" else value
-
-
-def _environment() -> Any:
-    text = (files("goalscope.report") / "argument.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text)
-
-
-def _style() -> Markup:
-    """The style of the report's page, read from its template so that the two stay alike."""
-    text = (files("goalscope.report") / "template.html.j2").read_text(encoding="utf-8")
-    return Markup(text.split("<style>")[1].split("</style>")[0])

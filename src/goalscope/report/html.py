@@ -13,16 +13,15 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from goalscope.files import write_whole
 from goalscope.report.inline import figure_markup
 from goalscope.report.reading import Picture, Row, Run, read_run
+from goalscope.report.templates import style, template
 
 SIZE_LIMIT_BYTES = 3_000_000
 _SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
@@ -97,10 +96,10 @@ def write_report(run_folder: str | os.PathLike[str]) -> Path:
 
 def render(run: Run) -> str:
     """The whole page of a run as HTML text."""
-    template = _environment().from_string(_template())
+    page_template = template("report")
     shown = len(run.pictures)
     while True:
-        page = template.render(_page(run, shown))
+        page = page_template.render(_page(run, shown), style=style())
         over = len(page.encode("utf-8")) - SIZE_LIMIT_BYTES
         if over <= 0 or shown == 0:
             return page
@@ -251,11 +250,3 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _environment() -> Environment:
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-
-
-def _template() -> str:
-    return (files("goalscope.report") / "template.html.j2").read_text(encoding="utf-8")

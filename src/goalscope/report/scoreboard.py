@@ -9,17 +9,16 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from goalscope.files import write_whole
 from goalscope.report.html import number
 from goalscope.report.inline import figure_markup
+from goalscope.report.templates import style, template
 
 _SIGNS = {"yes": ("differs", "✓"), "no": ("same", "✗"), "ambiguous": ("open", "~"), "void": ("open", "○")}
 _WORDS = {"yes": "came true", "no": "did not", "ambiguous": "ambiguous", "void": "void"}
@@ -58,20 +57,13 @@ def render(board: Mapping[str, Any], drawings: Mapping[str, str]) -> str:
         board: what `scoreboard.json` holds.
         drawings: SVG text by file name.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"score": _score, "signed": _signed}
-    room = files("goalscope.report")
-    style = (room / "template.html.j2").read_text(encoding="utf-8").split("<style>")[1].split("</style>")[0]
-    template = environment.from_string((room / "scoreboard.html.j2").read_text(encoding="utf-8"))
     subjects = []
     for subject in board["subjects"]:
         svg = drawings.get(subject["figure"], "")
         alt = f"Reliability diagram of {subject['name']}"
         subjects.append({**subject, "drawing": Markup(figure_markup(svg, alt)) if svg else None})
-    return template.render(
-        style=Markup(style),
+    return template("scoreboard", score=_score, signed=_signed).render(
+        style=style(),
         headline=[*_headline(board), *board["notes"]],
         clip=board["clip"],
         ledger=board["ledger"],
