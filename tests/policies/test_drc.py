@@ -43,7 +43,7 @@ def same(a: RecurrentOutput, b: RecurrentOutput) -> bool:
 def as_one_convolution(
     cell: Cell, encoded: Tensor, below: Tensor, h: Tensor, c: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The cell as published: one 3 x 3 convolution of observation, layer below, h, pooled planes and boundary."""
+    """The cell in one piece: one 3 x 3 convolution of observation, layer below, h, pooled planes and boundary."""
     edge = torch.ones_like(h[:, :1])
     edge[..., 1:-1, 1:-1] = 0
     pooled = cell.pool(h)[:, :, None, None].expand_as(h)
@@ -55,7 +55,7 @@ def as_one_convolution(
 
 
 def test_the_published_network_has_as_many_parameters():
-    """Taufeeque et al. 2024: DRC(3, 3) with 32 channels on 10 x 10 pixels."""
+    """Taufeeque et al. 2024: DRC(3, 3) with 32 channels on 10 x 10 pixels; it is not the same function for all that."""
     assert parameters(DRC(3, 3, 32, planes=3, size=10, hidden=256, kernel=4)) == 1_285_125
 
 

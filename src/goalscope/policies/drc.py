@@ -1,8 +1,19 @@
 """DRC(D, N): a recurrent policy of D convolutional LSTM layers that ticks N times for each step of the world.
 
-Architecture: Guez et al. 2019, "An Investigation of Model-Free Planning", section 3 and appendix; the boundary plane,
-the pooling weights and the sizes are those of Taufeeque et al. 2024, "Planning in a recurrent neural network that
-plays Sokoban". `DRC(3, 3, 32, planes=3, size=10, hidden=256, kernel=4)` is their network, 1,285,125 parameters.
+Architecture: after Guez et al. 2019, "An Investigation of Model-Free Planning", section 3 and appendix; the boundary
+plane, the pooling weights and the sizes are after Taufeeque et al. 2024, "Planning in a recurrent neural network that
+plays Sokoban". `DRC(3, 3, 32, planes=3, size=10, hidden=256, kernel=4)` has as many parameters as their network,
+1,285,125, one for one, but is *not the same function*, and their weights are not to be put into it. It differs in seven
+things:
+
+1. The encoder has a ReLU after each of its two convolutions; theirs has none.
+2. h is sigmoid(o) tanh(c); theirs is tanh(o) tanh(c).
+3. The boundary plane is 1 on the outermost squares of the board, zeros around it; theirs is 1 on a ring of squares
+   outside the board.
+4. The head reads h of the top layer; theirs reads h plus the encoded observation.
+5. The head flattens channels, rows, columns; theirs rows, columns, channels.
+6. The pool's two weights are of mean and maximum; theirs of maximum and mean.
+7. With `size=None` the head reads the player's square, means and maxima; theirs has no such head.
 
 A site is a module's output; a cell runs once a tick, so `core.cells.0@2` is the hidden state h of the first layer
 after the third tick of a forward, and `core.cells.0:out.1@2` its cell state c. `core.encoder` is the encoded

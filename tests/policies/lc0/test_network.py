@@ -234,6 +234,17 @@ def test_several_heads(network: int):
         assert close(output.wdl, plain.dense(hidden, f"{value}.2").softmax(1))
 
 
+def test_format_6_with_both_kinds_of_heads_is_read_as_lc0_reads_it():
+    """As format 7 with a dense embedding; this file has the map's layers, so the layer that it lacks is named."""
+    w = writer.Writer(5)
+    several = writer.attentional(w, several=True)
+    with pytest.raises(ValueError, match="ip_emb_preproc|embedding"):
+        read(writer.file(several, formats(6, 3, WDL, smolgen=7, ffn=8)))
+    one_head = writer.attentional(writer.Writer(5))
+    _, config = read(writer.file(one_head, formats(6, 3, WDL, smolgen=7, ffn=8)))
+    assert config["architecture"]["embedding"] == "map" and "policy_names" not in config["architecture"]
+
+
 def small(kind: str) -> bytes:
     if kind == "convolution":
         return writer.file(writer.convolutional(writer.Writer(6), moves_left=True), formats(4, 2, WDL, 1))

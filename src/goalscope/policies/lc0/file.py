@@ -252,7 +252,10 @@ def _format(declared: Message, weights: Message) -> Format:
     encoders = network == 4 and 27 in weights
     smolgen = encoders and 35 in weights
     attention = encoders or network in (6, 7, 134)
-    several = network in (7, 134)
+    # Files of this kind were written before format 7 had a number; lc0 takes them as 7 with a dense embedding,
+    # whatever they say of the embedding (`FixOlderWeightsFile` in its loader.cc).
+    unsaid_heads = network == 6 and 44 in weights and 45 in weights
+    several = unsaid_heads or network in (7, 134)
     activation = _named(fields, 7, DEFAULTS, "default_activation") or "relu"
     input_format = fields.integer(1, 1)
     if input_format not in list(InputFormat):
@@ -272,7 +275,9 @@ def _format(declared: Message, weights: Message) -> Format:
         ffn_activation="relu_2"
         if smolgen
         else _named(fields, 9, ACTIVATIONS, "ffn_activation") or activation,
-        embedding=_named(fields, 10, EMBEDDINGS, "input_embedding") or "map",
+        embedding="dense"
+        if unsaid_heads
+        else _named(fields, 10, EMBEDDINGS, "input_embedding") or "map",
     )
 
 

@@ -307,6 +307,11 @@ def _card(
         if isinstance(policy, DRC)
         else f"residual network without memory, {RESNET_BLOCKS} blocks"
     )
+    after = (
+        "\n  It is after the published DRC, but not the same function: `goalscope.policies.drc` lists seven differences."
+        if isinstance(policy, DRC)
+        else ""
+    )
     source = (
         "Boxoban, unfiltered/train, each turned and mirrored in eight ways"
         if recipe.boxoban
@@ -327,7 +332,7 @@ def _card(
 
 {kind}: solves {sampled.estimate:.1%} of {where}.
 
-- **Network**: {kind}, {parameters(policy):,} parameters, symbolic planes, boards of any size.
+- **Network**: {kind}, {parameters(policy):,} parameters, symbolic planes, boards of any size.{after}
 - **Data**: {source}.
 - **Teacher**: {teacher}, in the states that the student comes to.
 - **Command**: `{command}`
