@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goalscope.methods.behaviour.agreement import value_policy_agreement
+from goalscope.policies.checkpoint import load
+from goalscope.policies.compact import Compact
+from goalscope.rollout import fields
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import decision_square, distances, free_squares
 
@@ -155,5 +159,100 @@ def _good() -> dict[str, Any]:
 )
 def test_errors_say_what_is_wrong(change, match):
     value_policy_agreement(**_good())
+    with pytest.raises(ValueError, match=match):
+        value_policy_agreement(**{**_good(), **change})
+
+
+def _network(network: Compact, count: int = 20):
+    """Moves and value of a network on the squares of some mazes, and the features that its value head reads."""
+    world = Maze(size=network.size, cheese_region=None)
+    read: list[np.ndarray] = []
+    with torch.no_grad():
+        hook = network.hidden_relu.register_forward_hook(lambda *call: read.append(call[2].numpy().copy()))
+        found = fields(network, world, world.generate(range(count)))
+        hook.remove()
+    return found, np.concatenate(read)
+
+
+def test_an_untrained_network_is_told_from_random_readouts_no_more_often_than_five_in_a_hundred():
+    """Of 48 untrained networks 8 or more have p <= 5% in 1% of all trials if the test is exact."""
+    p = []
+    for seed in range(48):
+        torch.manual_seed(seed)
+        found, features = _network(Compact(size=9, channels=8, blocks=1).eval())
+        squares = found.squares
+        result = _agreement(
+            squares, found.moves, found.value, goal_value=np.inf, features=features, resamples=10
+        )
+        assert result.readouts is not None
+        p.append(result.readouts.p)
+    assert np.sum(np.array(p) <= 0.05) <= 7
+    assert 0.35 < np.mean(p) < 0.65  # and it is not simply blind
+
+
+def test_shuffles_reject_where_random_readouts_do_not():
+    """A trained policy beside value heads that know nothing of it: smooth values are no shuffled ones."""
+    network = load("mouse-topright").module
+    assert isinstance(network, Compact)
+    found, features = _network(network, 120)
+    by_shuffles, by_readouts = [], []
+    for head in np.random.default_rng(1).normal(size=(12, features.shape[1])):
+        result = _agreement(
+            found.squares, found.moves, features @ head, goal_value=np.inf, features=features, readouts=99,
+            resamples=200,
+        )  # fmt: skip
+        assert result.readouts is not None
+        by_shuffles.append(result.difference.excludes(0))
+        by_readouts.append(result.readouts.p <= 0.05)
+    assert np.sum(by_shuffles) >= 4
+    assert np.sum(by_readouts) <= 2
+
+
+def _smooth_features(squares, value, count=24):
+    """[K, count] random fields, averaged over neighbours again and again, the last of them the value itself."""
+    fields = np.random.default_rng(1).normal(size=(len(value), count))
+    for _ in range(12):
+        fields = fields[squares.next].mean(axis=1)
+    fields /= fields.std(axis=0)
+    fields[:, -1] = (value - value.mean()) / value.std()
+    return fields
+
+
+def test_the_shortest_path_stands_out_among_random_readouts_of_smooth_features(solved):
+    _, squares, policy, value = solved
+    features = _smooth_features(squares, value)
+    result = _agreement(squares, policy, value, features=features)
+    assert result.readouts is not None and result.readouts.p == 1 / 200
+    assert result.readouts.high < 0.8 < result.agreement.estimate
+    # A smooth value of another field is one of many.
+    other = _agreement(squares, policy, features[:, 0], goal_value=np.inf, features=features)
+    assert other.readouts is not None and other.readouts.p > 0.05
+
+
+def test_readouts_are_counted_like_the_value_itself(solved):
+    """One feature: every readout is the value or its opposite; the goal keeps its rank among the values."""
+    _, squares, policy, value = solved
+    for goal_value in (10 / GAMMA, float(np.quantile(value, 0.3))):
+        result = _agreement(squares, policy, value, goal_value=goal_value, features=value[:, None])
+        assert result.readouts is not None
+        most, least = result.readouts.shares.max(), result.readouts.shares.min()
+        assert most == pytest.approx(result.agreement.estimate, abs=0.003)
+        assert least < 0.2 and 0.35 < result.readouts.p < 0.65
+        assert set(result.readouts.shares) == {most, least}
+    decision = np.zeros(len(value), bool)
+    decision[np.flatnonzero(~squares.goal)[:3]] = True
+    few = _agreement(squares, policy, value, features=value[:, None], mask=decision)
+    assert few.readouts is not None and set(np.round(few.readouts.shares * 3, 9)) <= {0.0, 1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize(
+    "change,match",
+    [
+        (dict(features=np.zeros(4)), r"features must be \[K, H\] with K = 4"),
+        (dict(features=np.full((4, 2), np.nan)), "features must be finite"),
+        (dict(features=np.zeros((4, 2)), readouts=18), "readouts must be at least 19"),
+    ],
+)
+def test_bad_features_are_told(change, match):
     with pytest.raises(ValueError, match=match):
         value_policy_agreement(**{**_good(), **change})

@@ -1,8 +1,16 @@
 """Value-policy agreement: is the most probable move the one that leads to the highest value?
 
 A policy that plans with its own value would agree everywhere; a policy and a value head that were merely
-trained beside each other need not. The control is the agreement that chance gives: the expected agreement
-when the values of a level are shuffled among its squares, worked out exactly.
+trained beside each other need not. What is that to be compared with? Two things, which answer differently:
+
+- `shuffled`: the expected agreement when the values of a level are shuffled among its squares, worked out exactly. It
+  says what a value without any structure gives, and nothing more: real values are smooth over squares and rise the
+  same way in level after level, and so do probabilities of moves, so a network whose two heads have never been told
+  of each other differs from it by luck, the surer the more levels are looked at.
+- `readouts`: the agreement of other value heads on the same network, random directions in the features that the value
+  head reads. They are as smooth as the value, over squares and over levels, and are evaluated with the same policy.
+  An untrained head is itself such a direction, so among R + 1 its rank is uniform: the p-value is exact, whatever
+  the number of levels (Phipson and Smyth 2010, "Permutation p-values should never be zero").
 """
 
 from __future__ import annotations
@@ -14,6 +22,22 @@ import numpy as np
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_clustered, bootstrap_ratio
 
 TOLERANCE = 1e-9  # values closer than this count as equal
+READOUTS = 199
+_BLOCK = 1 << 21  # next values at a time
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """What value heads that know nothing of the policy give: R random readouts of the same features."""
+
+    shares: np.ndarray
+    """[R] agreement of each, as `Agreement.agreement` counts it"""
+    p: float
+    """chance that a random readout agrees as often as the value head: (1 + those that do) / (1 + R), one-sided"""
+    low: float
+    """of `shares`: 2.5% are below"""
+    high: float
+    """of `shares`: 2.5% are above"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,9 @@ class Agreement:
     """number of squares counted"""
     agrees: np.ndarray
     """[K] credit of each square in 0..1, NaN where it was not counted"""
+    readouts: Readouts | None
+    """random readouts of the features, None where none were given; without them nothing is known about whether the
+    policy and the value have to do with each other"""
 
 
 def value_policy_agreement(
@@ -41,6 +68,8 @@ def value_policy_agreement(
     *,
     goal_value: float,
     mask: np.ndarray | None = None,
+    features: np.ndarray | None = None,
+    readouts: int = READOUTS,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Agreement:
@@ -61,19 +90,23 @@ def value_policy_agreement(
             reward + discount * V(next), and at the goal the episode is over, so this is reward / discount.
         mask: [K] bool, the squares to count (decision squares, say); None counts all. The shuffled control
             draws from all squares of the level all the same.
-        seed: seed of the resampling.
+        features: [K, H] what the last layer of the value head reads on each square (the input of the linear layer
+            that gives the value), for `Agreement.readouts`; None leaves those out. Rows of goal squares are not read.
+        readouts: R, so many random directions are drawn, each with independent normal weights, as the weights of an
+            untrained linear layer are. A move into the goal is worth as much among the readout's values as
+            `goal_value` is among the values: its rank is kept.
+        seed: seed of the resampling and of the readouts.
         resamples: number of resamples of levels.
 
     Raises:
-        ValueError: shapes that do not fit, NaN, `next` out of range or in another level, nothing to count.
+        ValueError: shapes that do not fit, NaN, `next` out of range or in another level, nothing to count, fewer
+            than 19 readouts (none could then be rare at 5%).
     """
     probs, value = np.asarray(probs, dtype=np.float64), np.asarray(value, dtype=np.float64)
     next, goal, level = np.asarray(next), np.asarray(goal), np.asarray(level)
     counted = _checked(probs, value, next, goal, level, goal_value, mask)
-    worth = np.where(goal, goal_value, value)[next]  # [K, A]
     likely = probs >= probs.max(axis=1, keepdims=True) - 1e-12
-    optimal = worth >= worth.max(axis=1, keepdims=True) - TOLERANCE
-    credit = (likely & optimal).sum(axis=1) / likely.sum(axis=1)
+    credit = _credit(likely, np.where(goal, goal_value, value)[next])
     chance = _shuffled_credit(likely, value, next, goal, level, goal_value, counted)
     units = level[counted]
     gain, share = (-1.0, 1.0), (0.0, 1.0)
@@ -91,7 +124,59 @@ def value_policy_agreement(
         difference=difference,
         squares=int(counted.sum()),
         agrees=np.where(counted, credit, np.nan),
-    )
+        readouts=None
+        if features is None
+        else _readouts(
+            likely, value, next, goal, goal_value, counted, np.asarray(features), float(credit[counted].mean()),
+            np.random.default_rng(seed).normal(size=(_enough(readouts), np.shape(features)[-1])),
+        ),
+    )  # fmt: skip
+
+
+def _credit(likely: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    """[.., K] share of the most probable moves [K, A] that are of the highest worth [.., K, A]."""
+    optimal = worth >= worth.max(axis=-1, keepdims=True) - TOLERANCE
+    return (likely & optimal).sum(axis=-1) / likely.sum(axis=-1)
+
+
+def _enough(readouts: int) -> int:
+    if readouts < 19:
+        raise ValueError(f"readouts must be at least 19, or none can be rare at 5%, got {readouts}")
+    return readouts
+
+
+def _readouts(
+    likely: np.ndarray,
+    value: np.ndarray,
+    next: np.ndarray,
+    goal: np.ndarray,
+    goal_value: float,
+    counted: np.ndarray,
+    features: np.ndarray,
+    own: float,
+    directions: np.ndarray,
+) -> Readouts:
+    """The agreement of the directions [R, H] in place of the value head, whose own is `own`."""
+    if features.ndim != 2 or len(features) != len(goal):
+        raise ValueError(f"features must be [K, H] with K = {len(goal)} squares, got {features.shape}")
+    if not np.isfinite(features[~goal]).all():
+        raise ValueError("features must be finite on every square but the goal")
+    features = np.where(goal[:, None], 0.0, features)
+    rank = int(np.searchsorted(np.sort(value[~goal]), goal_value))
+    moves, chosen = next[counted], likely[counted]
+    shares = []
+    rows = max(1, _BLOCK // moves.size)
+    for first in range(0, len(directions), rows):
+        values = directions[first : first + rows] @ features.T  # [r, K]
+        ordered = np.sort(values[:, ~goal], axis=1)
+        ordered = np.pad(ordered, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
+        # Between its neighbours in rank; below all or above all where goal_value is.
+        values[:, goal] = ordered[:, rank : rank + 2].mean(axis=1)[:, None]
+        shares.append(_credit(chosen, values[:, moves]).mean(axis=1))
+    every = np.concatenate(shares)
+    low, high = np.quantile(every, (0.025, 0.975))
+    p = (1 + int((every >= own - TOLERANCE).sum())) / (1 + len(every))
+    return Readouts(every, p, float(low), float(high))
 
 
 def _checked(

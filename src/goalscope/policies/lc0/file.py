@@ -275,9 +275,7 @@ def _format(declared: Message, weights: Message) -> Format:
         ffn_activation="relu_2"
         if smolgen
         else _named(fields, 9, ACTIVATIONS, "ffn_activation") or activation,
-        embedding="dense"
-        if unsaid_heads
-        else _named(fields, 10, EMBEDDINGS, "input_embedding") or "map",
+        embedding="dense" if unsaid_heads else _named(fields, 10, EMBEDDINGS, "input_embedding") or "map",
     )
 
 
