@@ -48,10 +48,13 @@ def test_json_is_all_that_goes_to_standard_output(
 BAD = {
     "no such policy": (["study", "maze", "--policy", "mouse-toprigth"], "did you mean mouse-topright"),
     "no such file": (["study", "maze", "--policy", "./gone.safetensors"], "no file or folder"),
-    "no levels": (["study", "maze", "--levels", "0"], "--levels must be at least 1"),
-    "negative level": (["study", "maze", "--first-level", "-1"], "must not be negative"),
-    "level beyond all": (["study", "maze", "--first-level", "99999999999999999999"], "must stay below"),
-    "seed beyond all": (["study", "maze", "--seed", "100000000000000000000000"], "must stay below"),
+    "no levels": (["study", "maze", "--levels", "0"], "--levels must be a whole number, from 1"),
+    "negative level": (
+        ["study", "maze", "--first-level", "-1"],
+        "--first-level must be a whole number, from 0",
+    ),
+    "level beyond all": (["study", "maze", "--first-level", "99999999999999999999"], "--first-level must be"),
+    "seed beyond all": (["study", "maze", "--seed", "100000000000000000000000"], "--seed must be"),
     "unknown world": (["study", "maze", "--world", "mars"], "--world must be maze or procgen"),
     "Procgen's option on the maze": (
         ["study", "maze", "--distribution", "hard"],

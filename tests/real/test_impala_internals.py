@@ -11,7 +11,7 @@ import torch
 from goalscope.activations import capture, editing
 from goalscope.policies.checkpoint import load, untrained
 from goalscope.stats import bootstrap_mean
-from goalscope.studies.maze_goal.findings import About
+from goalscope.studies.about import About
 from goalscope.studies.maze_internals.setup import Sizes, alike, cheese_vector, prepare, reached, run, shifted
 from goalscope.worlds.maze import remove_cheese
 from goalscope.worlds.procgen import ProcgenMaze

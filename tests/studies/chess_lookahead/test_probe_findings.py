@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
 from goalscope.evidence.finding import Finding
+from goalscope.studies.about import About
 from goalscope.studies.chess_lookahead import probes as chess_probes
-from goalscope.studies.chess_lookahead.findings import About, Findings, Subject, detectable
+from goalscope.studies.chess_lookahead.findings import Findings, Subject, detectable
 from goalscope.studies.chess_lookahead.measure import Player
 from goalscope.studies.chess_lookahead.probe_findings import mate_findings, probe_findings
 from goalscope.studies.chess_lookahead.probes import halves, measure_mate, measure_probes

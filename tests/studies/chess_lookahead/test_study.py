@@ -20,6 +20,7 @@ from goalscope.evidence.forecast import known_findings
 from goalscope.methods.chess.square_patch import SquareEffects
 from goalscope.methods.chess.twins import changed_boards
 from goalscope.policies.checkpoint import Policy
+from goalscope.studies.about import Outcome
 from goalscope.studies.chess_lookahead import patches as chess_patches
 from goalscope.studies.chess_lookahead import study as chess_lookahead
 from goalscope.studies.chess_lookahead import words as chess_words
@@ -27,7 +28,7 @@ from goalscope.studies.chess_lookahead.measure import Player, measure_lines, net
 from goalscope.studies.chess_lookahead.patch_findings import Patched, chosen_layers
 from goalscope.studies.chess_lookahead.patches import SLOTS, find_cases, lookahead_lines, two_mates
 from goalscope.studies.chess_lookahead.probes import halves
-from goalscope.studies.chess_lookahead.study import Options, Outcome, study
+from goalscope.studies.chess_lookahead.study import Options, study
 from goalscope.worlds.chess.puzzles import Puzzle
 
 _path = Path(__file__).with_name("chess_planner.py")

@@ -14,8 +14,9 @@ from goalscope.evidence.finding import read_findings
 from goalscope.evidence.forecast import known_findings
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.handwritten import Handwritten
+from goalscope.studies.about import Outcome
 from goalscope.studies.maze_goal import study as maze_goal
-from goalscope.studies.maze_goal.study import Options, Outcome, study
+from goalscope.studies.maze_goal.study import Options, study
 from goalscope.worlds.maze import Maze
 
 SIZE = 9

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.maze_goal.findings import About
+from goalscope.studies.about import About
 from goalscope.studies.maze_internals import channels as internals_channels
 from goalscope.studies.maze_internals import steering as internals_steering
 from goalscope.studies.maze_internals import training as internals_training

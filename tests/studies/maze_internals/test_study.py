@@ -18,7 +18,7 @@ from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.compact import Compact
-from goalscope.studies.maze_goal.study import Outcome
+from goalscope.studies.about import Outcome
 from goalscope.studies.maze_internals import steering as internals_steering
 from goalscope.studies.maze_internals import study as maze_internals
 from goalscope.studies.maze_internals.setup import Sizes

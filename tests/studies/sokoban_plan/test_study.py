@@ -19,7 +19,7 @@ from goalscope.evidence.forecast import known_findings
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.resnet import ResNet
-from goalscope.studies.maze_goal import study as maze_goal
+from goalscope.studies import about
 from goalscope.studies.sokoban_plan import setup as sokoban_setup
 from goalscope.studies.sokoban_plan import study as sokoban_plan
 from goalscope.studies.sokoban_plan import writing as sokoban_writing
@@ -66,7 +66,7 @@ def options() -> Options:
 
 
 @pytest.fixture(scope="module")
-def planted(options: Options, tmp_path_factory: pytest.TempPathFactory) -> tuple[maze_goal.Outcome, dict]:
+def planted(options: Options, tmp_path_factory: pytest.TempPathFactory) -> tuple[about.Outcome, dict]:
     outcome = study(replace(options, out=str(tmp_path_factory.mktemp("sokoban") / "planted")))
     return outcome, {f.id: f for f in outcome.findings}
 
@@ -80,7 +80,7 @@ def bayes(mine: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_a_planted_plan_is_read_at_its_bayes_accuracy(options: Options) -> None:
-    setup = sokoban_plan._prepare(options)
+    setup = sokoban_plan.prepare(options)
     found = sokoban_plan.read(setup)
 
     def accuracy(name: str) -> float:
@@ -100,7 +100,7 @@ def test_a_planted_plan_is_read_at_its_bayes_accuracy(options: Options) -> None:
         assert accuracy(f"{target}.observation") < best - 0.03
 
 
-def test_writing_another_plan_changes_the_moves(planted: tuple[maze_goal.Outcome, dict]) -> None:
+def test_writing_another_plan_changes_the_moves(planted: tuple[about.Outcome, dict]) -> None:
     outcome, found = planted
     assert outcome.headline.startswith(
         "planner holds a plan of where the player and the boxes will go, and writing another one for the player and the "
@@ -140,7 +140,7 @@ def test_a_network_that_obeys_its_own_square_is_not_said_to_follow_a_plan(
     """It reads the next move where it stands and nothing else: no plan ahead of it can steer it."""
     obeying = made.Planner(ERRORS, reads="own").eval()
     obeying.known = options.policy.module.known  # type: ignore[union-attr]
-    setup = sokoban_plan._prepare(replace(options, policy=Policy(obeying, "obeying", "", CONFIG)))
+    setup = sokoban_plan.prepare(replace(options, policy=Policy(obeying, "obeying", "", CONFIG)))
     probes = sokoban_plan.read(setup)
     monkeypatch.setattr(sokoban_writing, "TARGETS", ("agent",))
     written = sokoban_writing.write(setup, probes, lambda _: None) | {"box.looked": np.zeros(2)}
@@ -155,7 +155,7 @@ def test_a_network_that_obeys_its_own_square_is_not_said_to_follow_a_plan(
 
 
 def test_an_episode_that_ends_where_its_way_is_decided_gives_the_same_answer(options: Options) -> None:
-    setup = sokoban_plan._prepare(options)
+    setup = sokoban_plan.prepare(options)
     levels = symmetric(joined(_first(agent_shortcuts, 2)))
     vectors = torch.zeros(1, 5, 11)
     vectors[0, :4, :4] = torch.eye(4)
@@ -183,7 +183,7 @@ def test_one_kept_level_is_told_as_one(options: Options, monkeypatch: pytest.Mon
         return _first(sokoban_writing.FAMILIES[target], 1), 40
 
     monkeypatch.setattr(sokoban_writing, "families", kept)
-    written = sokoban_writing.write(sokoban_plan._prepare(options), {}, lambda _: None)
+    written = sokoban_writing.write(sokoban_plan.prepare(options), {}, lambda _: None)
     assert {k: v.tolist() for k, v in written.items()} == {"agent.looked": [40, 1], "box.looked": [40, 1]}
     assert "1 of 40 box-shortcut levels are solved by the shorter way, too few to judge." in _write_words(
         {}, {"writing": written}
@@ -194,7 +194,7 @@ def test_first_looks_are_read_by_probes_of_their_own() -> None:
     """The memory holds as much at the first look as later, in another code: that is no rise."""
     policy = Policy(made.Forgetful(ERRORS).eval(), "forgetful", "", CONFIG)
     blank = Policy(made.Forgetful(plans=False).eval(), "blank", "", CONFIG)
-    setup = sokoban_plan._prepare(Options(policy, sites=("plan",), blank=blank, sizes=TINY))
+    setup = sokoban_plan.prepare(Options(policy, sites=("plan",), blank=blank, sizes=TINY))
     formed = sokoban_plan.forming(setup, {"fit.agent": np.zeros(1), "fit.box": np.zeros(1)})
     for target in ("agent", "box"):
         first, second = (formed[f"tally.{target}.policy.{look}.0"].sum(0) for look in (0, 1))
@@ -227,7 +227,7 @@ def test_controls_that_only_say_the_most_frequent_label_are_named() -> None:
     assert _floor_words(found, "agent", best) == ""
 
 
-def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[maze_goal.Outcome, dict]) -> None:
+def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[about.Outcome, dict]) -> None:
     _, found = planted
     for name in ("generated", "boxes", "larger"):
         flips = [f for i, f in found.items() if i.startswith(f"thinking.{name}.")]
@@ -235,7 +235,7 @@ def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[maze_go
     torch.manual_seed(0)
     config = CONFIG | {"architecture": {"name": "resnet", "blocks": 1, "channels": 4, "hidden": 8}}
     resnet = Policy(ResNet(blocks=1, channels=4, hidden=8).eval(), "resnet", "", config)
-    setup = sokoban_plan._prepare(Options(resnet, sizes=SMALL))
+    setup = sokoban_plan.prepare(Options(resnet, sizes=SMALL))
     stored = solve_set(setup, setup.sets["generated"])
     for looks in (1, 16):
         for what in ("solved", "cycle", "moves"):
@@ -243,13 +243,13 @@ def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[maze_go
 
 
 @pytest.fixture(scope="module")
-def unplanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Options, maze_goal.Outcome]:
+def unplanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Options, about.Outcome]:
     policy = Policy(untrained(CONFIG, seed=5).module, "blank", "", CONFIG)
     options = Options(policy, out=str(tmp_path_factory.mktemp("sokoban") / "whole"), sizes=SMALL)
     return options, study(options)
 
 
-def test_where_no_plan_is_none_is_claimed(unplanned: tuple[Options, maze_goal.Outcome]) -> None:
+def test_where_no_plan_is_none_is_claimed(unplanned: tuple[Options, about.Outcome]) -> None:
     outcome = unplanned[1]
     found = {f.id: f for f in outcome.findings}
     assert outcome.headline.startswith("No plan was found in blank")
@@ -261,7 +261,7 @@ def test_where_no_plan_is_none_is_claimed(unplanned: tuple[Options, maze_goal.Ou
 
 
 def test_a_killed_study_goes_on_and_gives_the_same_files(
-    unplanned: tuple[Options, maze_goal.Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unplanned: tuple[Options, about.Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, whole = unplanned
     again = replace(options, out=str(tmp_path / "killed"))
@@ -363,7 +363,7 @@ def test_levels_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is 3 x 12, the policy takes 8 x 8"):
         study(Options(policy, str(tmp_path / "levels.txt"), out=str(tmp_path / "x")))
     (tmp_path / "levels.txt").write_text(wide + "\n\n; fits\n#####\n#@$.#\n#####\n")
-    setup = sokoban_plan._prepare(Options(policy, str(tmp_path / "levels.txt"), sizes=SMALL))
+    setup = sokoban_plan.prepare(Options(policy, str(tmp_path / "levels.txt"), sizes=SMALL))
     assert setup.sets["file"].names == ("level 2",) or "fits" in setup.sets["file"].names[0]
     assert "3 x 12" in setup.sets["file"].note and set(setup.sets) == {"generated", "boxes", "file"}
     assert FIRST_LEVEL > 1_000_000
@@ -378,28 +378,28 @@ def test_levels_without_a_task_are_named_and_not_counted(
     policy = Policy(untrained(CONFIG, seed=0).module, "any", "", CONFIG)
     file = tmp_path / "levels.txt"
     file.write_text(f"{cornered}\n\n{done}\n\n{ways}\n")
-    levels = sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
+    levels = sokoban_plan.prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
     assert levels.names == ("far",)
     assert levels.note == "Left out: 'cornered' has no solution; 'done' is solved already."
     # A level at which the search gives up may have a solution, so it stays.
     monkeypatch.setattr(sokoban_setup, "NODES", 1)
     assert solve(ways.split("\n", 1)[1], 1).outcome is Outcome.LIMIT_REACHED
-    levels = sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
+    levels = sokoban_plan.prepare(Options(policy, str(file), sizes=SMALL)).sets["file"]
     assert levels.names == ("far",)
     file.write_text(done)
     with pytest.raises(ValueError, match="no level fits any and can be solved: 'done' is solved already"):
-        sokoban_plan._prepare(Options(policy, str(file), sizes=SMALL))
+        sokoban_plan.prepare(Options(policy, str(file), sizes=SMALL))
 
 
 def test_every_finding_is_announced_so_that_a_forecast_can_name_it(
-    planted: tuple[maze_goal.Outcome, dict],
+    planted: tuple[about.Outcome, dict],
 ) -> None:
     known = known_findings()
     for finding in planted[0].findings:
         assert any(fnmatchcase(finding.id, pattern) for pattern in known), finding.id
 
 
-def test_every_figure_says_what_it_draws(planted: tuple[maze_goal.Outcome, dict]) -> None:
+def test_every_figure_says_what_it_draws(planted: tuple[about.Outcome, dict]) -> None:
     outcome = planted[0]
     ids = {finding.id for finding in outcome.findings}
     index = json.loads((outcome.folder / "figures" / "index.json").read_text())

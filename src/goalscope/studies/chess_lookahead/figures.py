@@ -10,15 +10,15 @@ import numpy as np
 
 from goalscope.evidence.finding import Finding
 from goalscope.plots.boards.chess import Arrow, ChessBoard, chess_grid
-from goalscope.plots.charts import Bars, Line, bars, curves, forest, heat
+from goalscope.plots.charts import Bars, Line, bars, curves, heat
 from goalscope.plots.figure import Figure
 from goalscope.studies.chess_lookahead.findings import by_id
 from goalscope.studies.chess_lookahead.measure import Player
 from goalscope.studies.chess_lookahead.patch_findings import Patched
 from goalscope.studies.chess_lookahead.patches import SLOTS, TARGETS, Case, matched_slots, patch_cases
+from goalscope.studies.figures import forest_of
+from goalscope.studies.frame import Placed
 
-Placed = tuple[str, str, Figure]
-"""(file name, section, figure)"""
 EXAMPLES = 2
 """cases that are drawn"""
 DRAWN = (0.0, 0.5, 1.0)
@@ -96,7 +96,7 @@ def _confidence(mine: Mapping[str, Finding]) -> list[Placed]:
     if not rows:
         return []
     title = "How probable are the solver's later moves?"
-    svg = _forest(rows, title, percent=True)
+    svg = forest_of([*rows], [*rows.values()], title, percent=True)
     caption = "Puzzles split at the median probability of the first move; control: the weak network on the same puzzles."
     return [("confidence", "confidence", Figure.of(svg, caption))]
 
@@ -109,7 +109,7 @@ def _value(mine: Mapping[str, Finding]) -> list[Placed]:
     rows = {words: mine[i] for i, words in shown.items() if i in mine}
     if not rows:
         return []
-    svg = _forest(rows, "How far the value rises along the line", reference=0)
+    svg = forest_of([*rows], [*rows.values()], "How far the value rises along the line", reference=0)
     caption = "Value (win minus loss) at the solver's last move minus at its first; 0 where all was foreseen."
     return [("value-drift", "value", Figure.of(svg, caption))]
 
@@ -136,21 +136,17 @@ def _grid(rule: str, patched: Patched, sites: Sequence[str]) -> list[Placed]:
 
 
 def _margins(mine: Mapping[str, Finding]) -> list[Placed]:
-    rows, groups = {}, []
+    names, rows, groups = [], [], []
     for rule in ("published", "relaxed"):
         for target in TARGETS:
             if (f := mine.get(f"lookahead.{rule}.{target}.margin")) is not None:
-                rows[f"square of the {target}{' move' * (target != 'reply')}", rule] = f
+                names.append(f"square of the {target}{' move' * (target != 'reply')}")
+                rows.append(f)
                 groups.append(f"{rule} twins")
     if not rows:
         return []
     title = "Is the square special? Effect above that of matched squares"
-    svg = _forest(
-        {name: f for (name, _), f in rows.items()} if len(set(groups)) == 1 else rows,
-        title,
-        groups,
-        reference=0,
-    )
+    svg = forest_of(names, rows, title, groups=groups, reference=0)
     caption = "Log-odds of the first move; the layer was chosen on the other half of the cases."
     return [("margins", "headline", Figure.of(svg, caption))]
 
@@ -160,7 +156,9 @@ def _branches(mine: Mapping[str, Finding]) -> list[Placed]:
     rows = {w: mine[f"lookahead.branches.{k}"] for k, w in shown.items() if f"lookahead.branches.{k}" in mine}
     if not rows:
         return []
-    svg = _forest(rows, "Where either of two mates suffices: effect of their squares", reference=0)
+    svg = forest_of(
+        [*rows], [*rows.values()], "Where either of two mates suffices: effect of their squares", reference=0
+    )
     return [
         ("branches", "lookahead", Figure.of(svg, "Log-odds of the first move; control: matched squares."))
     ]
@@ -195,7 +193,9 @@ def _probe(mine: Mapping[str, Finding]) -> list[Placed]:
     made = [("probe-third", "probe", Figure.of(svg, caption))]
     rows = {_motif(i): f for i, f in mine.items() if i.startswith("probe.third.without.")}
     if rows:
-        svg = _forest(rows, "The same, for a motif that the probe has not seen", percent=True)
+        svg = forest_of(
+            [*rows], [*rows.values()], "The same, for a motif that the probe has not seen", percent=True
+        )
         made.append(
             (
                 "probe-motifs",
@@ -212,7 +212,7 @@ def _mate(mine: Mapping[str, Finding]) -> list[Placed]:
     rows |= {f"{_motif(i)}, unseen": f for i, f in mine.items() if i.startswith("probe.mate.without.")}
     if not rows:
         return []
-    svg = _forest(rows, "Does it read that the line ends in mate?", reference=0.5)
+    svg = forest_of([*rows], [*rows.values()], "Does it read that the line ends in mate?", reference=0.5)
     caption = (
         "Area under the curve, 0.5 is chance; the control of a motif is the planes, with it left out as well."
     )
@@ -256,20 +256,3 @@ def examples(player: Player, cases: Sequence[Case], sites: Sequence[str]) -> lis
 def place(square: int) -> tuple[int, int]:
     """(row, column) with row 0 on rank 8 of a square with a1 = 0."""
     return 7 - chess.square_rank(square), chess.square_file(square)
-
-
-def _forest(
-    rows: Mapping[str, Finding] | Mapping[tuple[str, str], Finding],
-    title: str,
-    groups: Sequence[str] | None = None,
-    **options,
-) -> str:
-    labels = [name if isinstance(name, str) else name[0] for name in rows]
-    columns = {
-        k: [np.nan if getattr(f, k) is None else getattr(f, k) for f in rows.values()]
-        for k in ("estimate", "low", "high", "n", "control", "control_low", "control_high")
-    }
-    control = " / ".join(dict.fromkeys(f.control_name for f in rows.values()))
-    return forest(
-        labels, **columns, control_name=control if len(control) < 90 else "control", title=title, groups=groups, **options
-    )  # fmt: skip

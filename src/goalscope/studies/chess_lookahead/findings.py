@@ -15,21 +15,13 @@ from scipy.stats import rankdata
 from goalscope.evidence.finding import Finding
 from goalscope.methods.chess.twins import Kept
 from goalscope.stats import Estimate, bootstrap, bootstrap_clustered
+from goalscope.studies.about import About, finding
 
 RATINGS = ((0, 1200), (1200, 1400), (1400, 1600), (1600, 1800), (1800, 10_000))
 LEAST = 5
 """different positions that an estimate needs"""
 POWER = 1.96 + 0.84
 """standard errors of a true effect that a test at 5% finds four times in five"""
-
-
-@dataclass(frozen=True)
-class About:
-    """What every finding of a run says of its origin."""
-
-    world: str
-    seed: int
-    code_version: str
 
 
 @dataclass(frozen=True)
@@ -68,18 +60,9 @@ class Findings:
         """One more, unless there is no estimate (too few positions)."""
         if estimate is None or not np.isfinite([estimate.low, estimate.high]).all():
             return
-        limits = (control.estimate, control.low, control.high) if control else (None, None, None)
-        if control is not None and not np.isfinite(limits).all():  # type: ignore[arg-type]
-            limits = (control.estimate, None, None)
         self.made.append(
-            Finding(
-                id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high,
-                n=estimate.n, unit=unit, control=limits[0], control_low=limits[1], control_high=limits[2],
-                control_name=control_name, method=method, site=site, policy=subject.name,
-                policy_sha256=subject.sha256, world=self.about.world, seed=self.about.seed,
-                code_version=self.about.code_version,
-            )
-        )  # fmt: skip
+            finding(name, question, estimate, control, control_name, method, subject, self.about, unit, site)
+        )
 
     def mean(
         self, values: np.ndarray, level: np.ndarray, bounds: tuple[float, float] | None = None

@@ -9,26 +9,24 @@ the data could have shown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.finding import Finding
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.methods.chess.engine import find_engine
 from goalscope.methods.chess.motifs import motifs
 from goalscope.methods.chess.twins import Kept, PuzzleRule, keep_puzzles
-from goalscope.plots.figure import write_figures
-from goalscope.policies.checkpoint import Policy, load, untrained
-from goalscope.report.html import write_report
+from goalscope.policies.checkpoint import Policy
+from goalscope.studies import frame
+from goalscope.studies.about import About, Outcome
 from goalscope.studies.chess_lookahead import figures as chess_figures
 from goalscope.studies.chess_lookahead import words as chess_words
 from goalscope.studies.chess_lookahead.findings import (
-    About,
     Findings,
     Subject,
     Table,
@@ -70,7 +68,7 @@ from goalscope.studies.chess_lookahead.stages import (
     restored_effects,
     twins_stage,
 )
-from goalscope.studies.maze_goal.study import Outcome
+from goalscope.studies.frame import Conclusion, Say
 from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
 
 PATCHED = 400
@@ -130,7 +128,7 @@ class _Measured:
     """[N] the puzzles that the probes saw"""
 
 
-def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+def study(options: Options, say: Say = lambda _: None) -> Outcome:
     """Runs the study and writes its run folder.
 
     Args:
@@ -141,8 +139,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         ValueError, KeyError, FileNotFoundError: a network or the puzzles cannot be loaded, or no puzzle is left.
         FileExistsError: the output folder exists.
     """
-    if not 0 <= options.seed < 2**31:
-        raise ValueError(f"--seed must be from 0 to 2147483646, got {options.seed}")
+    frame.check_seed(options.seed)
     puzzles, rejected, source = _puzzles(options)
     strong, weak, blank = _players(options)
     sites = layer_sites(strong)
@@ -150,29 +147,38 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
         find_engine(options.engine)
     say(f"{len(puzzles)} puzzles: motifs")
     table = _table(puzzles)
-    about = About(f"chess puzzles {source}", options.seed, code_version())
+    about = frame.about(f"chess puzzles {source}", options.seed)
     provenance = _provenance(options, (strong, weak, blank), puzzles, rejected, about)
-    out = Path(options.out or f"runs/chess-{strong.name}")
+    out = frame.folder_of(options.out, f"chess-{strong.name}")
     with RunFolder.create(out, provenance) as run:
         found = _measure(run, options, puzzles, table, (strong, weak, blank), sites, say)
         say("findings")
         findings = _findings(found, puzzles, table, strong, weak, sites, about)
-        subject = by_id(findings, strong.name)
-        figures = chess_figures.figures(findings, strong.name, found.patched, sites)
-        rule = chess_words.answered_rule(subject)
-        figures += chess_figures.examples(strong, found.cases[rule] if rule else [], sites)
-        record = {
-            "title": f"Does {strong.name} look ahead?",
-            "headline": chess_words.headline(strong.name, subject, len(puzzles)),
-            "sections": chess_words.sections(subject, rejected),
-        }
-        write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures, chess_figures.SHOWN)
-        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options, source)})
-        say("report")
-        write_report(run.path)
-        run.commit()
-    return Outcome(out, record["headline"], findings)
+        made = _conclude(found, findings, strong, sites, len(puzzles), rejected)
+        return frame.finish(run, out, made, provenance, _command(options, source), say)
+
+
+def _conclude(
+    found: _Measured,
+    findings: list[Finding],
+    strong: Player,
+    sites: list[str],
+    count: int,
+    rejected: list[str],
+) -> Conclusion:
+    """Headline, sections and figures, all from the findings and what was measured."""
+    subject = by_id(findings, strong.name)
+    figures = chess_figures.figures(findings, strong.name, found.patched, sites)
+    rule = chess_words.answered_rule(subject)
+    figures += chess_figures.examples(strong, found.cases[rule] if rule else [], sites)
+    return Conclusion(
+        title=f"Does {strong.name} look ahead?",
+        headline=chess_words.headline(strong.name, subject, count),
+        sections=chess_words.sections(subject, rejected),
+        findings=findings,
+        figures=figures,
+        shown=chess_figures.SHOWN,
+    )
 
 
 def _puzzles(options: Options) -> tuple[list[Puzzle], list[str], str]:
@@ -191,7 +197,7 @@ def _puzzles(options: Options) -> tuple[list[Puzzle], list[str], str]:
 
 
 def _players(options: Options) -> tuple[Player, Player, Player]:
-    policies = [load(p, options.device) if isinstance(p, str) else p for p in (options.strong, options.weak)]
+    policies = [frame.given(p, options.device) for p in (options.strong, options.weak)]
     named = [p.name for p in policies]
     digests = [p.sha256 for p in policies]
     if digests[0] == digests[1] if all(digests) else named[0] == named[1]:
@@ -199,9 +205,7 @@ def _players(options: Options) -> tuple[Player, Player, Player]:
         raise ValueError(f"the strong and the weak network are the same ({both}): give two different ones")
     if named[0] == named[1]:  # two files of one name: findings tell them apart by their sha256
         policies = [replace(p, name=f"{p.name}-{p.sha256[:8]}") for p in policies]
-    if "untrained" in [p.name for p in policies]:
-        raise ValueError("a network named 'untrained' would be taken for the control: rename its file")
-    blank = options.blank or untrained(policies[0].config, seed=options.seed, device=options.device)
+    blank = frame.control_of(policies[0], options.seed, options.device, options.blank)
     return Player(policies[0]), Player(policies[1]), Player(blank)
 
 
@@ -219,7 +223,7 @@ def _table(puzzles: Sequence[Puzzle]) -> Table:
 
 def _measure(
     run: RunFolder, options: Options, puzzles: list[Puzzle], table: Table, players: tuple[Player, Player, Player],
-    sites: list[str], say: Callable[[str], None],
+    sites: list[str], say: Say,
 ) -> _Measured:  # fmt: skip
     """All stages, slow ones stored."""
     strong, weak, blank = players
@@ -324,26 +328,22 @@ def _provenance(
     for puzzle in puzzles:
         moves = " ".join(move.uci() for move in puzzle.line)
         digest.update(f"{puzzle.id} {puzzle.board.fen()} {moves} {puzzle.rating}\n".encode())
-    return {
-        "study": "chess",
-        "policies": {player.name: player.sha256 for player in players},
-        "strong": players[0].name,
-        "weak": players[1].name,
-        "world": about.world,
-        "puzzles": len(puzzles),
-        "puzzles_sha256": digest.hexdigest(),
-        "rows_left_out": list(rejected),
-        "seed": options.seed,
-        "engine": options.engine or "none",
-        "device": options.device,
-        "code_version": about.code_version,
-        "torch": torch.__version__,
-    }
+    return frame.provenance(
+        "chess",
+        [player.policy for player in players],
+        about,
+        strong=players[0].name,
+        weak=players[1].name,
+        puzzles=len(puzzles),
+        puzzles_sha256=digest.hexdigest(),
+        rows_left_out=list(rejected),
+        engine=options.engine or "none",
+        device=options.device,
+    )
 
 
 def _command(options: Options, source: str) -> str:
-    names = [p if isinstance(p, str) else p.name for p in (options.strong, options.weak)]
-    words = ["goalscope study chess", f"--strong {names[0]}", f"--weak {names[1]}", f"--puzzles {source}"]
-    words += [f"--limit {options.limit}"] if options.limit else []
-    words += [f"--engine {options.engine}"] if options.engine else []
-    return " ".join([*words, f"--seed {options.seed}"])
+    return frame.command(
+        "chess", strong=options.strong, weak=options.weak, puzzles=source, limit=options.limit,
+        engine=options.engine, seed=options.seed,
+    )  # fmt: skip

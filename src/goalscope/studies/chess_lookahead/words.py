@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from goalscope.evidence.finding import Finding
 from goalscope.studies.chess_lookahead.patch_findings import WORDS
+from goalscope.studies.words import alone, number, told
 
 RULES = ("published", "relaxed")
 ENOUGH = 20
@@ -19,26 +20,6 @@ SMALL = 0.1
 """a margin below this share of the first move's is called small beside it"""
 PUBLISHED = 1.88
 """log-odds that the third move's square cost a large attention network (Jenner et al. 2024, section 3)"""
-
-
-def told(finding: Finding, percent: bool = True) -> str:
-    """The estimate with interval, and the control where there is one."""
-    control = (
-        "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
-    )
-    interval = f"{_number(finding.low, percent)}, {_number(finding.high, percent)}"
-    return f"{_number(finding.estimate, percent)} [{interval}{control}]"
-
-
-def _alone(finding: Finding, percent: bool = True) -> str:
-    """The estimate with its interval."""
-    low, high = _number(finding.low, percent), _number(finding.high, percent)
-    return f"{_number(finding.estimate, percent)} [{low}, {high}]"
-
-
-def _number(value: float, percent: bool) -> str:
-    text = f"{value:.1%}" if percent else f"{value:.2f}"
-    return text if text.strip("-0.%") else text.removeprefix("-")
 
 
 def above_control(finding: Finding | None) -> bool:
@@ -88,22 +69,22 @@ def headline(policy: str, subject: Mapping[str, Finding], puzzles: int) -> str:
             else "is not shown to be better than every control"
         )
         control = subject.get("probe.third.control.co_occurrence")
-        beside = "" if control is None else f" ({_number(control.estimate, True)})"
+        beside = "" if control is None else f" ({number(control.estimate)})"
         parts.append(
             f"A linear probe for the third move {verdict}: over one that knows the first move and the board "
-            f"alone{beside} it gains {_alone(gain)}."
+            f"alone{beside} it gains {alone(gain)}."
         )
     if "play.overall" in subject:
-        parts.append(f"It solves {_alone(subject['play.overall'])} of {puzzles} puzzles.")
+        parts.append(f"It solves {alone(subject['play.overall'])} of {puzzles} puzzles.")
     return " ".join(parts)
 
 
 def _verdict(subject: Mapping[str, Finding], rule: str, margin: Finding, policy: str) -> str:
     first = subject.get(f"lookahead.{rule}.first.margin")
-    beside = "" if first is None else f" The first move's own square costs {_alone(first, False)}."
-    blank = "" if margin.control is None else f"; untrained network {_number(margin.control, False)}"
+    beside = "" if first is None else f" The first move's own square costs {alone(first, False)}."
+    blank = "" if margin.control is None else f"; untrained network {number(margin.control, False)}"
     numbers = (
-        f"patching the square where its third move ends costs the first move {_alone(margin, False)} log-odds more than "
+        f"patching the square where its third move ends costs the first move {alone(margin, False)} log-odds more than "
         f"matched squares do (n = {margin.n}, {rule} twins{blank})"
     )
     if is_lookahead(subject):
@@ -115,12 +96,12 @@ def _verdict(subject: Mapping[str, Finding], rule: str, margin: Finding, policy:
     could = (
         ""
         if least is None
-        else f" These cases would have shown {_number(least.estimate, False)} four times in five."
+        else f" These cases would have shown {number(least.estimate, False)} four times in five."
     )
     forced = subject.get(f"lookahead.{rule}.third.forced")
     part = ""
     if forced is not None and forced.low > 0:
-        part = f" Where the reply is forced, one subset of several, it is {_alone(forced, False)} (n = {forced.n})."
+        part = f" Where the reply is forced, one subset of several, it is {alone(forced, False)} (n = {forced.n})."
     weighed = "which is less than they do" if margin.high < 0 else "which is not told from nothing"
     return f"No look-ahead was found in {policy}: {numbers}, {weighed}.{could}{part}{beside}"
 
@@ -218,7 +199,7 @@ def _lookahead_words(subject: Mapping[str, Finding], rule: str) -> str:
     if f"lookahead.{rule}.third.margin" not in subject:
         return f"By the {rule} rule there are too few twins to answer."
     margins = [
-        f"{WORDS[t]} {_alone(subject[f'lookahead.{rule}.{t}.margin'], False)}"
+        f"{WORDS[t]} {alone(subject[f'lookahead.{rule}.{t}.margin'], False)}"
         for t in WORDS
         if f"lookahead.{rule}.{t}.margin" in subject
     ]
@@ -239,8 +220,8 @@ def _branch_words(subject: Mapping[str, Finding]) -> str:
         return f"There are too few puzzles in which either of two mates suffices. {published}"
     line, other, both = (subject[f"lookahead.branches.{name}"] for name in ("line", "other", "both"))
     return (
-        f"Where either of two mates suffices (n = {line.n}) the squares cost: the line's mate {_alone(line, False)}, the "
-        f"other {_alone(other, False)}, both together {told(both, False)}. {published}"
+        f"Where either of two mates suffices (n = {line.n}) the squares cost: the line's mate {alone(line, False)}, the "
+        f"other {alone(other, False)}, both together {told(both, False)}. {published}"
     )
 
 
@@ -256,13 +237,15 @@ def _probe_words(subject: Mapping[str, Finding]) -> str:
     if not gains:
         return "Not answered: too few lines of three plies."
     said = "; ".join(
-        f"{words} {_alone(gain)} (which reads {_number(control.estimate, True)})"
+        f"{words} {alone(gain)} (which reads {number(control.estimate)})"
         for words, (gain, control) in gains.items()
     )
     words = f"Gain in accuracy of a linear probe for the third move, over the same on {said}."
     least = subject.get("probe.third.detectable")
     if least is not None:
-        words += f" Over the first a gain of {_number(least.estimate, True)} would have been shown four times in five."
+        words += (
+            f" Over the first a gain of {number(least.estimate)} would have been shown four times in five."
+        )
     return words + _mate_words(subject)
 
 
@@ -271,9 +254,9 @@ def _mate_words(subject: Mapping[str, Finding]) -> str:
     if "probe.mate.untrained" not in subject or "probe.mate.observation" not in subject:
         return ""
     blank, planes = subject["probe.mate.untrained"], subject["probe.mate.observation"]
-    words = f" That the line ends in mate is read with an area of {_alone(blank, False)}"
+    words = f" That the line ends in mate is read with an area of {alone(blank, False)}"
     if blank.control is not None and planes.control is not None:
-        words += f" (untrained {_number(blank.control, False)}, planes {_number(planes.control, False)})"
+        words += f" (untrained {number(blank.control, False)}, planes {number(planes.control, False)})"
     gains = [f for name, f in subject.items() if name.startswith("probe.mate.gain.")]
     if not gains:
         return words + "."

@@ -9,14 +9,13 @@ import numpy as np
 from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.decision import DecisionRegression
 from goalscope.plots.boards.maze import Board, difference, panel_grid
-from goalscope.plots.charts import Bars, Line, bars, curves, forest, heat
+from goalscope.plots.charts import Bars, Line, bars, curves, heat
 from goalscope.plots.figure import Figure
 from goalscope.rollout import Fields, VectorField, average_facings
+from goalscope.studies.figures import forest_of
+from goalscope.studies.frame import Placed
 from goalscope.studies.maze_goal.measure import Measured, reach_cheese
 from goalscope.worlds.maze.paths import decision_square, maze_size, shortest_path, top_right
-
-Placed = tuple[str, str, Figure]
-"""(file name, section, figure)"""
 
 SHOWN = {
     "pulls": ("reach.cheese_pull", "reach.corner_instead"),
@@ -208,16 +207,3 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
         percent=True,
     )
     yield "value-agreement", "value", Figure.of(svg, "Control: values shuffled within each level.")
-
-
-def forest_of(labels: Sequence[str], rows: Sequence[Finding], title: str, **options) -> str:
-    """The findings as a forest, each with its control."""
-    columns = {k: [np.nan if getattr(f, k) is None else getattr(f, k) for f in rows] for k in (
-        "estimate", "low", "high", "n", "control", "control_low", "control_high")}  # fmt: skip
-    return forest(
-        labels,
-        **columns,
-        control_name=" / ".join(dict.fromkeys(f.control_name for f in rows)),
-        title=title,
-        **options,
-    )

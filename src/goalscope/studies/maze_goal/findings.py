@@ -7,55 +7,35 @@ untrained network is the uniform random walk. What is chosen or fitted is fitted
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.agreement import value_policy_agreement
-from goalscope.methods.behaviour.algorithms import AlgorithmComparison, compare_algorithms
+from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression, fractional_logit
-from goalscope.policies.checkpoint import Policy
-from goalscope.policies.handwritten import RULES, right_hand_scores, rule_scores
-from goalscope.rollout import sample_walks
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
+from goalscope.studies.about import About, finding
+from goalscope.studies.maze import cheese_first, is_square, title, toward, which_algorithm
 from goalscope.studies.maze_goal.measure import (
     Measured,
-    cheese_first,
     cheese_pull,
     corner_pull,
     decision_features,
     direct_way,
     ends_near_corner,
-    is_square,
     quadrants,
     reach_cheese,
-    toward,
 )
-from goalscope.worlds.contract import take
 from goalscope.worlds.maze import MazeState
 from goalscope.worlds.maze.paths import decision_square, maze_size, top_right
 
 QUADRANTS = ("top_left", "top_right", "bottom_left", "bottom_right")
-MIXTURES = (("cheese", "corner"), (*RULES, "right-hand"))
-"""what is mixed level by level: cheese in some mazes and corner in others; and all rules"""
-WALK_STEPS = 100
-"""of each sampled walk that the algorithms are judged on: what a policy does when it is lost would drown the rest"""
-
-
 LEAST_FORKS = 50
 """levels with a decision square that the regression needs: five for each of its ten coefficients"""
 LEAST_MAZES = 12
 """mazes that the comparison of algorithms needs, half of them held out"""
-
-
-@dataclass(frozen=True)
-class About:
-    """What every finding of a run says of its origin."""
-
-    world: str
-    seed: int
-    code_version: str
 
 
 def uniform(found: Measured) -> Measured:
@@ -76,77 +56,85 @@ def uniform(found: Measured) -> Measured:
     )
 
 
-def _quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Estimate]]]:
-    """(id, question, seed -> estimate) of everything that one policy alone answers."""
-    reached = reach_cheese(found)
-    maze = found.base.maze
-    steps = found.steps
+Quantity = tuple[str, str, Callable[[int], Estimate]]
+"""(id, question, seed -> estimate)"""
 
-    def mean(values: np.ndarray, low: float = 0.0) -> Callable[[int], Estimate]:
-        return lambda seed: bootstrap_mean(values, bounds=(low, 1.0), seed=seed)
 
-    yield "reach.overall", f"P(reach the cheese within {steps} steps), cheese anywhere", mean(reached)
+def _mean(values: np.ndarray, low: float = 0.0) -> Callable[[int], Estimate]:
+    return lambda seed: bootstrap_mean(values, bounds=(low, 1.0), seed=seed)
+
+
+def _quantities(found: Measured) -> Iterator[Quantity]:
+    """Everything that one policy alone answers."""
+    yield from _reach_quantities(found)
+    yield from _corner_quantities(found)
+    yield from _pull_quantities(found)
+    yield from _field_quantities(found)
+
+
+def _reach_quantities(found: Measured) -> Iterator[Quantity]:
+    """How often it gets the cheese: over all mazes, by size and by where the cheese lies."""
+    reached, maze = reach_cheese(found), found.base.maze
+    yield (
+        "reach.overall",
+        f"P(reach the cheese within {found.steps} steps), cheese anywhere",
+        _mean(reached),
+    )
     if len(found.near):
-        yield "reach.top_right_region", "P(reach the cheese), cheese in the top-right 5x5", mean(found.near)
+        yield "reach.top_right_region", "P(reach the cheese), cheese in the top-right 5x5", _mean(found.near)
     sizes = maze_size(maze)
     for size in np.unique(sizes):
-        yield f"reach.size.{size}", f"P(reach the cheese), mazes of size {size}", mean(reached[sizes == size])
+        yield (
+            f"reach.size.{size}",
+            f"P(reach the cheese), mazes of size {size}",
+            _mean(reached[sizes == size]),
+        )
     quadrant = quadrants(maze)
     for i, name in enumerate(QUADRANTS):
         if (quadrant == i).any():
-            words = name.replace("_", "-")
-            yield (
-                f"reach.quadrant.{name}",
-                f"P(reach the cheese), cheese in the {words} quadrant",
-                mean(reached[quadrant == i]),
-            )
+            words = f"P(reach the cheese), cheese in the {name.replace('_', '-')} quadrant"
+            yield f"reach.quadrant.{name}", words, _mean(reached[quadrant == i])
     for name, values in found.corners.items():
-        words = name.replace("_", "-")
-        yield (
-            f"reach.corner.{name}",
-            f"P(reach the cheese), cheese in the {words} corner of the largest mazes",
-            mean(values),
-        )
+        words = f"P(reach the cheese), cheese in the {name.replace('_', '-')} corner of the largest mazes"
+        yield f"reach.corner.{name}", words, _mean(values)
+
+
+def _corner_quantities(found: Measured) -> Iterator[Quantity]:
+    """Where it goes in place of the cheese."""
     if len(found.instead):
-        question = (
-            "cheese in the top-left or bottom-right corner of the largest mazes: P(top-right corner first)"
-        )
-        yield "reach.corner_instead", question, mean(found.instead)
-        question = "cheese in the top-left or bottom-right corner of the largest mazes: P(the other of the two first)"
-        yield "reach.other_corner_instead", question, mean(found.elsewhere)
+        far = "cheese in the top-left or bottom-right corner of the largest mazes"
+        yield "reach.corner_instead", f"{far}: P(top-right corner first)", _mean(found.instead)
+        question = f"{far}: P(the other of the two first)"
+        yield "reach.other_corner_instead", question, _mean(found.elsewhere)
     inside, lost = ends_near_corner(found)
     if lost.sum() > 1:
-        question = (
-            "where the cheese was not taken (and lies outside the top-right 5x5): share that ends in the 5x5"
-        )
         yield (
             "reach.ends_near_corner",
-            question,
+            "where the cheese was not taken (and lies outside the top-right 5x5): share that ends in the 5x5",
             lambda seed: bootstrap_ratio(inside, lost, bounds=(0, 1), seed=seed),
         )
+
+
+def _pull_quantities(found: Measured) -> Iterator[Quantity]:
+    """What the cheese and the corner change, and which comes first at the fork."""
     yield (
         "reach.cheese_pull",
         "P(reach the cheese) minus P(reach that square when the cheese is removed)",
-        mean(cheese_pull(found), -1),
+        _mean(cheese_pull(found), -1),
     )
     yield (
         "reach.corner_pull",
         "without cheese: P(reach the top-right corner) minus the mean of the top-left and bottom-right corners",
-        mean(corner_pull(found), -1),
+        _mean(corner_pull(found), -1),
     )
-    first = cheese_first(found)
-    for name, values in zip(("cheese", "corner"), first, strict=True):
+    pairs = (("cheese", "corner"), ("corner", "cheese"))
+    for (name, other), values in zip(pairs, cheese_first(found.base, found.steps), strict=True):
         if len(values):
-            other = "corner" if name == "cheese" else "cheese"
-            yield (
-                f"decision.{name}_first",
-                f"from the decision square: P({name} before {other})",
-                mean(values),
-            )
-    yield from _field_quantities(found)
+            question = f"from the decision square: P({name} before {other})"
+            yield f"decision.{name}_first", question, _mean(values)
 
 
-def _field_quantities(found: Measured) -> Iterator[tuple[str, str, Callable[[int], Estimate]]]:
+def _field_quantities(found: Measured) -> Iterator[Quantity]:
     base, bare = found.base, found.bare
     level = base.squares.level
     live = ~base.squares.goal
@@ -180,20 +168,6 @@ def behaviour_findings(found: Measured, control: Measured, about: About) -> list
             )
         )
     return made
-
-
-def finding(
-    name: str, question: str, estimate: Estimate, control: Estimate | None, control_name: str, method: str,
-    found: Measured | Policy, about: About, unit: str = "probability", site: str = "behaviour",
-) -> Finding:  # fmt: skip
-    """One finding of a policy; a control of None says why in its name."""
-    return Finding(
-        id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high, n=estimate.n,
-        unit=unit, control=control.estimate if control else None, control_low=control.low if control else None,
-        control_high=control.high if control else None, control_name=control_name, method=method, site=site,
-        policy=found.name, policy_sha256=found.sha256, world=about.world, seed=about.seed,
-        code_version=about.code_version,
-    )  # fmt: skip
 
 
 def regress(found: Measured, seed: int) -> DecisionRegression:
@@ -286,44 +260,15 @@ def small(maze: MazeState) -> np.ndarray:
     return maze_size(maze) <= maze.walls.shape[1] // 2 + 1
 
 
-def which_algorithm(found: Measured, mazes: np.ndarray, seed: int) -> AlgorithmComparison:
-    """Fits the hand-written rules on half of the levels `mazes` [N] bool and judges them on the other half."""
-    walks = sample_walks(found.base, WALK_STEPS, seed)
-    time, level = np.nonzero(walks.going & mazes)
-    node, move = walks.node[time, level], walks.move[time, level]
-    squares = found.base.squares
-    states = MazeState(found.base.maze.walls, found.base.maze.mouse, found.base.maze.cheese)
-    there = replace(take(states, squares.level), mouse=squares.square)
-    scores = {rule: rule_scores(rule, there)[node] for rule in RULES}
-    scores["right-hand"] = right_hand_scores(take(there, node), _faced(walks.move)[time, level])
-    order = np.zeros(len(found.base.maze), int)
-    order[mazes] = np.random.default_rng(seed).permutation(int(mazes.sum()))
-    return compare_algorithms(
-        scores,
-        move,
-        level,
-        train=order[level] % 2 == 0,
-        pattern=_patterns(there)[node],
-        mixtures=MIXTURES,
-        seed=seed,
-    )
-
-
-def _faced(moves: np.ndarray) -> np.ndarray:
-    """[T, N]: the last move before each step that was not STAY; -1 where there was none."""
-    faced = np.full_like(moves, -1)
-    for t in range(1, len(moves)):
-        faced[t] = np.where(moves[t - 1] == 4, faced[t - 1], moves[t - 1])
-    return faced
-
-
-def _patterns(state: MazeState) -> np.ndarray:
-    """[N] int: which of the eight squares around the mouse are walls, as bits; outside counts as wall."""
-    padded = np.pad(state.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-    levels = np.arange(len(state))
-    around = [(r, c) for r in range(3) for c in range(3) if (r, c) != (1, 1)]
-    row, column = state.mouse.astype(int).T
-    return sum(padded[levels, row + r, column + c].astype(int) << i for i, (r, c) in enumerate(around))  # type: ignore[return-value]
+def algorithms(found: Measured, about: About) -> tuple[dict[str, AlgorithmComparison], list[Finding]]:
+    """Section 4: the comparison in small and in large mazes, where there are enough of them, and its findings."""
+    fits, made = {}, []
+    few = small(found.base.maze)
+    for scope, mazes in (("small", few), ("large", ~few)):
+        if mazes.sum() >= LEAST_MAZES:
+            fits[scope] = which_algorithm(found.base, mazes, about.seed)
+            made += algorithm_findings(found, fits[scope], scope, about)
+    return fits, made
 
 
 def algorithm_findings(found: Measured, fit: AlgorithmComparison, scope: str, about: About) -> list[Finding]:
@@ -351,19 +296,6 @@ def algorithm_findings(found: Measured, fit: AlgorithmComparison, scope: str, ab
                 )
             )
     return made
-
-
-def title(algorithm: str) -> str:
-    """What an algorithm of the comparison is called in words."""
-    return {
-        "cheese": "shortest path to the cheese",
-        "corner": "to the top-right corner",
-        "corner-then-cheese": "to the top-right, then to the cheese",
-        "up-and-right": "up and right where free",
-        "right-hand": "right-hand rule",
-        "lookup": "lookup of the walls around",
-        "cheese + corner": "cheese in some mazes, corner in others",
-    }.get(algorithm, "mixture of all rules" if "+" in algorithm else algorithm)
 
 
 def agreement_findings(found: Measured, about: About) -> list[Finding]:

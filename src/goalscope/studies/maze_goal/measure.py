@@ -12,16 +12,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.rollout import Fields, fields
+from goalscope.studies.maze import CORNERS, REGION, before, is_square, toward
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import MazeState, place_cheese, remove_cheese
 from goalscope.worlds.maze.paths import bounding_box, corner, decision_square, distances, maze_size, top_right
-
-REGION = 5
-"""side of the top-right area"""
-CORNERS = {"top_left": (True, False), "bottom_right": (False, True), "top_right": (True, True)}
-"""name to (top, right): where the cheese is put in the largest mazes"""
 
 
 @dataclass(frozen=True)
@@ -117,19 +112,6 @@ def restore(name: str, sha256: str, arrays: dict[str, np.ndarray], levels: Level
     )
 
 
-def is_square(field: Fields, target: np.ndarray) -> np.ndarray:
-    """[K] bool: the squares that are the target [N, 2] of their level."""
-    return (field.squares.square == target[field.squares.level]).all(1)
-
-
-def before(field: Fields, target: np.ndarray, other: np.ndarray, steps: int) -> np.ndarray:
-    """[K] exact P(reach a target square, and no other one before it, within `steps`); target and other are [K] bool."""
-    # The other squares are absorbing too: what happens after them does not count.
-    stopped = field.squares.next.copy()
-    stopped[other] = np.flatnonzero(other)[:, None]
-    return reach_probability(field.moves, stopped, target, steps)
-
-
 def reach_cheese(found: Measured) -> np.ndarray:
     """[N] P(reach the cheese within the time limit)."""
     return found.base.reach_from_start(found.steps)
@@ -167,40 +149,12 @@ def ends_near_corner(found: Measured) -> tuple[np.ndarray, np.ndarray]:
     return np.where(counted, inside, 0.0), np.where(counted, total, 0.0)
 
 
-def cheese_first(found: Measured) -> tuple[np.ndarray, np.ndarray]:
-    """From the decision square: P(cheese before the corner) and P(corner before the cheese), [D] each.
-
-    D levels have a decision square; the time limit is the study's.
-    """
-    field = found.base
-    fork = decision_square(field.maze)
-    has = fork[:, 0] >= 0
-    ends = {"cheese": field.squares.goal, "corner": is_square(field, top_right(field.maze))}
-    at = is_square(field, fork)
-    level = field.squares.level[at]
-    result = []
-    for target, other in (("cheese", "corner"), ("corner", "cheese")):
-        reached = before(field, ends[target], ends[other], found.steps)[at]
-        result.append(
-            (np.bincount(level, reached, len(has)) / np.bincount(level, minlength=len(has)).clip(1))[has]
-        )
-    return result[0], result[1]
-
-
 def quadrants(maze: MazeState) -> np.ndarray:
     """[N] int: the cheese's quadrant, 0 top-left, 1 top-right, 2 bottom-left, 3 bottom-right; -1 on a middle line."""
     box = bounding_box(maze)
     below = 2 * maze.cheese[:, 0].astype(int) - (box[:, 0] + box[:, 1])
     right = 2 * maze.cheese[:, 1].astype(int) - (box[:, 2] + box[:, 3])
     return np.where((below == 0) | (right == 0), -1, 2 * (below > 0) + (right > 0))
-
-
-def toward(field: Fields, target: np.ndarray) -> np.ndarray:
-    """[K, 5] bool: the moves that bring the mouse nearer to the target [N, 2] of its level."""
-    steps = distances(field.maze.walls, target)
-    squares = field.squares
-    here = steps[squares.level, squares.square[:, 0], squares.square[:, 1]]
-    return here[squares.next] < here[:, None]
 
 
 def decision_features(maze: MazeState) -> tuple[np.ndarray, list[str]]:

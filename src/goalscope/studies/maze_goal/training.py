@@ -12,7 +12,8 @@ from goalscope.plots.charts import Line, curves
 from goalscope.plots.figure import Figure
 from goalscope.policies.checkpoint import Policy
 from goalscope.stats import bootstrap_mean
-from goalscope.studies.maze_goal.findings import About, finding
+from goalscope.studies.about import About, finding
+from goalscope.studies.frame import Placed
 from goalscope.studies.maze_goal.measure import Levels, Measured, cheese_pull, measure, reach_cheese, restore
 
 LEVELS = 100
@@ -65,7 +66,7 @@ def training_findings(
     return made
 
 
-def training_figure(findings: Sequence[Finding]) -> Iterator[tuple[str, str, Figure]]:
+def training_figure(findings: Sequence[Finding]) -> Iterator[Placed]:
     """The quantities against training steps; nothing where no snapshot was measured."""
     here = [f for f in findings if f.id.startswith("training.")]
     if not here:

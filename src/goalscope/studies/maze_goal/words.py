@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
-from goalscope.studies.maze_goal.findings import title
+from goalscope.studies.maze import title
+from goalscope.studies.words import number, told
 
 MARGIN = 0.1
 """A pull is called a goal only where its whole interval lies above this and above the control's interval."""
@@ -17,19 +18,6 @@ def is_goal(pull: Finding) -> bool:
     """Whether a pull counts as evidence of a goal: well above nothing, and above its control."""
     control = -1.0 if pull.control_high is None else pull.control_high
     return pull.low > max(MARGIN, control)
-
-
-def told(finding: Finding, percent: bool = True) -> str:
-    """The estimate with interval, and the control where there is one."""
-    control = (
-        "" if finding.control is None else f"; {finding.control_name}: {_number(finding.control, percent)}"
-    )
-    interval = f"{_number(finding.low, percent)}, {_number(finding.high, percent)}"
-    return f"{_number(finding.estimate, percent)} [{interval}{control}]"
-
-
-def _number(value: float, percent: bool) -> str:
-    return f"{value:.1%}" if percent else f"{value:.2f}"
 
 
 def headline(
@@ -64,7 +52,7 @@ def headline(
         f"The cheese raises the chance of reaching its square by {told(cheese)}.",
         "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right "
         f"corner first in {told(corner)}"
-        + "".join(f"; {f.policy}: {_number(f.estimate, True)}" for f in compared)
+        + "".join(f"; {f.policy}: {number(f.estimate)}" for f in compared)
         + ".",
     ]
     if "decision.cheese_first" in subject:
@@ -153,9 +141,9 @@ def sections(
         first, last = history[:3], history[-3:]
         answers["training"] = (
             f"From {first[0].policy} to {last[0].policy}: reaching the cheese "
-            f"{_number(first[0].estimate, True)} to {told(last[0])}, the "
-            f"cheese's pull {_number(first[1].estimate, True)} to {told(last[1])}, the corner instead of cheese elsewhere "
-            f"{_number(first[2].estimate, True)} to {told(last[2])}."
+            f"{number(first[0].estimate)} to {told(last[0])}, the "
+            f"cheese's pull {number(first[1].estimate)} to {told(last[1])}, the corner instead of cheese elsewhere "
+            f"{number(first[2].estimate)} to {told(last[2])}."
         )
         titles["training"] = ("Over training", "How did the goal come about?")
     return [{"key": k, "title": t, "question": q, "answer": answers[k]} for k, (t, q) in titles.items()]

@@ -21,7 +21,7 @@ from torch import Tensor
 from goalscope.evidence.finding import Finding
 from goalscope.methods.intervening.select import Selection, select
 from goalscope.stats import Estimate, binomial_interval, bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.setup import Setup, activations, donors, reached, run
 from goalscope.worlds.contract import concatenate, take
 

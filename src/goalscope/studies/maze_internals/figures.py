@@ -11,7 +11,8 @@ from goalscope.evidence.finding import Finding
 from goalscope.plots.boards.maze import Board, panel_grid
 from goalscope.plots.charts import Bars, Line, bars, curves
 from goalscope.plots.figure import Figure
-from goalscope.studies.maze_goal.figures import Placed, forest_of
+from goalscope.studies.figures import forest_of
+from goalscope.studies.frame import Placed
 from goalscope.studies.maze_internals.reading import channel_table
 from goalscope.studies.maze_internals.retarget import BUDGETS
 from goalscope.studies.maze_internals.setup import Setup

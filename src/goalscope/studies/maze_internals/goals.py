@@ -16,8 +16,8 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.reading.probe import ProbeReport, probe
 from goalscope.rollout import Fields, fields
-from goalscope.studies.maze_goal.findings import finding, title, which_algorithm
-from goalscope.studies.maze_goal.measure import Measured, cheese_first
+from goalscope.studies.about import finding
+from goalscope.studies.maze import cheese_first, title, which_algorithm
 from goalscope.studies.maze_internals.setup import Setup, activations, cheese_vector, run, shifted
 from goalscope.studies.maze_internals.steering import corner_vector
 from goalscope.worlds.contract import take
@@ -52,20 +52,13 @@ def goals(setup: Setup) -> dict[str, np.ndarray]:
     fork = decision_square(setup.reading)
     here = np.flatnonzero((fork[:, 0] >= 0) & (maze_size(setup.reading) >= 5))
     state = take(setup.reading, here)
-    measured = _measured(setup, fields(setup.module, setup.world, state))
-    found["gate.cheese"] = cheese_first(measured)[0]
+    found["gate.cheese"] = cheese_first(fields(setup.module, setup.world, state), setup.steps)[0]
     standing = place_mouse(state, fork[here])
     found["gate.observation"] = setup.world.observe(standing).reshape(len(here), -1)
     for network, policy in (("policy", setup.policy), ("untrained", setup.blank)):
         there = activations(policy.module, setup.world, standing, site)[site]
         found[f"gate.{network}"] = there.flatten(1).numpy()
     return found
-
-
-def _measured(setup: Setup, field: Fields) -> Measured:
-    """A Measured with nothing but the fields."""
-    none = np.empty(0)
-    return Measured(setup.policy.name, setup.policy.sha256, field, field, {}, none, none, none, setup.steps)
 
 
 def comparisons(setup: Setup, found: dict[str, np.ndarray]) -> dict[str, AlgorithmComparison]:
@@ -76,9 +69,7 @@ def comparisons(setup: Setup, found: dict[str, np.ndarray]) -> dict[str, Algorit
     every = np.ones(len(held), bool)
     return {
         name: which_algorithm(
-            _measured(setup, Fields(maze, squares, found[f"moves.{name}"], found[f"value.{name}"])),
-            every,
-            setup.about.seed,
+            Fields(maze, squares, found[f"moves.{name}"], found[f"value.{name}"]), every, setup.about.seed
         )
         for name in CONDITIONS
     }

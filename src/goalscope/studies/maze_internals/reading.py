@@ -17,7 +17,7 @@ from torch import Tensor
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe import fit_probe
 from goalscope.stats import Estimate, bootstrap, bootstrap_difference, bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.setup import Setup, activations, cells
 from goalscope.worlds.maze.paths import distances, top_right
 

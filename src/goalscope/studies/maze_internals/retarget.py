@@ -24,7 +24,7 @@ from goalscope.methods.intervening.side_effects import collateral
 from goalscope.methods.intervening.stencil import Stencil, place, stencil
 from goalscope.policies import PolicyOutput
 from goalscope.rollout import Fields, fields
-from goalscope.studies.maze_goal.measure import toward
+from goalscope.studies.maze import toward
 from goalscope.studies.maze_internals.setup import Setup, cells, cheese_vector, run
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Move, place_cheese

@@ -8,7 +8,7 @@ import numpy as np
 
 from goalscope.evidence.finding import Finding
 from goalscope.stats import Estimate, bootstrap_clustered
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.retarget import BUDGETS, CORNERS
 from goalscope.studies.maze_internals.setup import Setup
 

@@ -19,8 +19,8 @@ from goalscope.policies.checkpoint import Policy
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
 from goalscope.rollout import BATCH, Fields, fields
-from goalscope.studies.maze_goal.findings import About
-from goalscope.studies.maze_goal.measure import is_square
+from goalscope.studies.about import About
+from goalscope.studies.maze import is_square
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import place_cheese, remove_cheese
 from goalscope.worlds.maze.paths import decision_square, maze_size

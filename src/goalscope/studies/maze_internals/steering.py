@@ -17,8 +17,8 @@ from torch import Tensor
 from goalscope.evidence.finding import Finding
 from goalscope.methods.intervening.steer import composition, dose_response
 from goalscope.stats import Estimate, bootstrap, bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
-from goalscope.studies.maze_goal.measure import CORNERS
+from goalscope.studies.about import finding
+from goalscope.studies.maze import CORNERS
 from goalscope.studies.maze_internals.setup import (
     Setup,
     activations,

@@ -6,20 +6,15 @@ Seven parts, each measured once (slow, stored, resumed after a kill) and then tu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from goalscope.evidence.finding import Finding, code_version, write_findings
 from goalscope.evidence.run_folder import RunFolder
-from goalscope.plots.figure import write_figures
-from goalscope.policies.checkpoint import Policy, load, untrained
-from goalscope.report.html import write_report
-from goalscope.studies.maze_goal.findings import About
-from goalscope.studies.maze_goal.study import DEFAULT_POLICY, Outcome, study_worlds, world_words
+from goalscope.policies.checkpoint import Policy
+from goalscope.studies import frame
+from goalscope.studies.about import About, Outcome
+from goalscope.studies.frame import Conclusion, Say
+from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_internals import channels as internals_channels
 from goalscope.studies.maze_internals import figures as internals_figures
 from goalscope.studies.maze_internals import goals as internals_goals
@@ -50,7 +45,7 @@ class Options:
     out: str | None = None
 
 
-def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+def study(options: Options, say: Say = lambda _: None) -> Outcome:
     """Runs the study and writes its run folder.
 
     Args:
@@ -62,20 +57,17 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             known, or does not take this world's observations; an option is out of range.
         FileExistsError: the output folder exists.
     """
-    if not 0 <= options.first_level < 2**30 or not 0 <= options.seed < 2**31:
-        raise ValueError(
-            f"--first-level must be 0 to {2**30 - 1} and --seed 0 to {2**31 - 1}, got {options.first_level} "
-            f"and {options.seed}"
-        )
-    policy = load(options.policy) if isinstance(options.policy, str) else options.policy
+    frame.check_number("--first-level", options.first_level, 0, 2**30)
+    frame.check_seed(options.seed)
+    policy = frame.given(options.policy)
     world, _ = study_worlds(policy, options.world, options.distribution)
-    blank = untrained(policy.config, seed=options.seed)
-    sizes = _sizes(options)
-    about = About(world_words(world, options.distribution), options.seed, code_version())
-    setup = prepare(policy, blank, world, sizes, options.first_level, about)
+    blank = frame.control_of(policy, options.seed)
+    about = frame.about(world_words(world, options.distribution), options.seed)
+    setup = prepare(policy, blank, world, _sizes(options), options.first_level, about)
     provenance = _provenance(options, policy, about)
-    out = Path(options.out or f"runs/maze-internals-{policy.name}")
+    out = frame.folder_of(options.out, f"maze-internals-{policy.name}")
     with RunFolder.create(out, provenance) as run:
+        # Checkpoints of the brief finetunings lie beside the stages: a killed run goes on, a finished one drops them.
         parts = {
             "probes": ("probes and readable channels", lambda: internals_reading.read(setup)),
             "writing": ("the probes' square written", lambda: internals_writing.write(setup)),
@@ -85,7 +77,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             ),
             "carriers": ("channels that carry the goal", lambda: internals_channels.select_channels(setup)),
             "retarget": ("retargeting", lambda: internals_retarget.retarget(setup)),
-            "finetuning": ("finetuning", lambda: _trained(setup, run, say)),
+            "finetuning": ("finetuning", lambda: internals_training.trained(setup, run.scratch, say)),
             "goals": ("one objective or two", lambda: internals_goals.goals(setup)),
         }
         found: dict[str, dict[str, Any]] = {}
@@ -93,15 +85,7 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             say(words)
             found[name] = run.stage(name, compute)
         say("findings")
-        headline, sections, findings, figures = _conclude(setup, found)
-        write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures, internals_figures.SHOWN)
-        record = {"title": f"How does {policy.name} pursue it?", "headline": headline, "sections": sections}
-        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
-        say("report")
-        write_report(run.path)
-        run.commit()
-    return Outcome(out, headline, findings)
+        return frame.finish(run, out, _conclude(setup, found), provenance, _command(options), say)
 
 
 def _sizes(options: Options) -> Sizes:
@@ -110,14 +94,7 @@ def _sizes(options: Options) -> Sizes:
     return QUICK if options.quick else FULL
 
 
-def _trained(setup: Setup, run: RunFolder, say: Callable[[str], None]) -> dict[str, Any]:
-    """Checkpoints of the brief finetunings lie beside the stages: a killed run goes on, a finished one drops them."""
-    return internals_training.trained(setup, run.scratch, say)
-
-
-def _conclude(
-    setup: Setup, found: dict[str, dict[str, Any]]
-) -> tuple[str, list[dict[str, str]], list[Finding], list[Any]]:
+def _conclude(setup: Setup, found: dict[str, dict[str, Any]]) -> Conclusion:
     """Headline, sections, findings and figures, all from what was measured."""
     compared = internals_goals.comparisons(setup, found["goals"])
     gated = internals_goals.gate(setup, found["goals"])
@@ -138,28 +115,24 @@ def _conclude(
         *internals_figures.training_figures(setup, table, found["finetuning"]),
         *internals_figures.goal_figures(table),
     ]
-    sections = internals_words.sections(setup, table, gated)
-    return internals_words.headline(setup, table), sections, findings, figures
+    return Conclusion(
+        title=f"How does {setup.policy.name} pursue it?",
+        headline=internals_words.headline(setup, table),
+        sections=internals_words.sections(setup, table, gated),
+        findings=findings,
+        figures=figures,
+        shown=internals_figures.SHOWN,
+    )
 
 
 def _provenance(options: Options, policy: Policy, about: About) -> dict[str, Any]:
-    further = internals_training.finetunings(policy)
-    return {
-        "study": "maze-internals",
-        "policies": {p.name: p.sha256 for p in (policy, *further.values())},
-        "world": about.world,
-        "first_level": options.first_level,
-        "quick": options.quick,
-        "seed": options.seed,
-        "code_version": about.code_version,
-        "torch": torch.__version__,
-    }
+    policies = [policy, *internals_training.finetunings(policy).values()]
+    first, quick = options.first_level, options.quick
+    return frame.provenance("maze-internals", policies, about, first_level=first, quick=quick)
 
 
 def _command(options: Options) -> str:
-    name = options.policy if isinstance(options.policy, str) else options.policy.name
-    words = ["goalscope study maze-internals", f"--policy {name}", f"--world {options.world}"]
-    words += [f"--distribution {options.distribution}"] if options.distribution else []
-    words += ["--quick"] if options.quick else []
-    words += [f"--first-level {options.first_level}", f"--seed {options.seed}"]
-    return " ".join(words)
+    return frame.command(
+        "maze-internals", policy=options.policy, world=options.world, distribution=options.distribution,
+        quick=options.quick, first_level=options.first_level, seed=options.seed,
+    )  # fmt: skip

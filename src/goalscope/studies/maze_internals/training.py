@@ -20,8 +20,8 @@ from goalscope.methods.weights.finetuned import grafting, relative_change
 from goalscope.policies.checkpoint import Policy, load, packaged
 from goalscope.rollout import fields
 from goalscope.stats import Estimate, bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
-from goalscope.studies.maze_goal.measure import before, is_square
+from goalscope.studies.about import finding
+from goalscope.studies.maze import before, is_square
 from goalscope.studies.maze_internals.setup import Setup, reached
 from goalscope.studies.maze_internals.steering import CHOICE
 from goalscope.training.maze.finetune import REWARDS, Rewarded, brief

@@ -17,7 +17,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.intervening.side_effects import mahalanobis
 from goalscope.methods.reading.probe import fit_probe
 from goalscope.stats import bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.reading import PENALTIES, train_levels
 from goalscope.studies.maze_internals.setup import APART, Setup, activations, alike, reached, run, shifted
 from goalscope.worlds.maze import place_cheese

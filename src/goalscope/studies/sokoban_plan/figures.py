@@ -12,7 +12,8 @@ from goalscope.evidence.finding import Finding
 from goalscope.plots.boards.sokoban import SokobanBoard, animation, filmstrip, plan_of_moves
 from goalscope.plots.charts import Line, curves, heat
 from goalscope.plots.figure import Figure
-from goalscope.studies.maze_goal.figures import Placed, forest_of
+from goalscope.studies.figures import forest_of
+from goalscope.studies.frame import Placed
 from goalscope.studies.sokoban_plan.findings import PLANS
 from goalscope.studies.sokoban_plan.probes import TARGETS, first_looks, looks_followed, read_plans
 from goalscope.studies.sokoban_plan.setup import Setup, board_of

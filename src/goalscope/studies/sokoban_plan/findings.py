@@ -12,7 +12,7 @@ import numpy as np
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe.scores import gains, scores
 from goalscope.stats import Estimate, bootstrap_difference, bootstrap_mean
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.sokoban_plan.probes import TARGETS, WINDOW, best_part, looks_followed
 from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.studies.sokoban_plan.writing import STRENGTHS

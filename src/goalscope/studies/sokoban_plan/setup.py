@@ -16,7 +16,7 @@ from torch import nn
 from goalscope.policies.checkpoint import Policy, load, packaged
 from goalscope.policies.drc import DRC
 from goalscope.policies.resnet import ResNet, parameters
-from goalscope.studies.maze_goal.findings import About
+from goalscope.studies.about import About
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
 from goalscope.worlds.sokoban.solver import Outcome, solve

@@ -12,7 +12,7 @@ from torch import nn
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe import map_rows
 from goalscope.stats import Estimate, binomial_interval, bootstrap_difference
-from goalscope.studies.maze_goal.findings import finding
+from goalscope.studies.about import finding
 from goalscope.studies.sokoban_plan.measure import captured, early_cycles, moments, plan_labels, play
 from goalscope.studies.sokoban_plan.probes import (
     LATEST,

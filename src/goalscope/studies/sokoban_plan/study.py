@@ -8,20 +8,16 @@ that the data could have shown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.finding import Finding
 from goalscope.evidence.run_folder import RunFolder
-from goalscope.plots.figure import write_figures
-from goalscope.policies.checkpoint import Policy, load, untrained
-from goalscope.report.html import write_report
-from goalscope.studies.maze_goal.findings import About
-from goalscope.studies.maze_goal.study import Outcome
+from goalscope.policies.checkpoint import Policy
+from goalscope.studies import frame
+from goalscope.studies.about import Outcome
+from goalscope.studies.frame import Conclusion, Say
 from goalscope.studies.sokoban_plan import figures as sokoban_figures
 from goalscope.studies.sokoban_plan import words as sokoban_words
 from goalscope.studies.sokoban_plan.findings import (
@@ -73,7 +69,7 @@ class Options:
     """how many levels; None goes by `quick` and by how slow the network is"""
 
 
-def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outcome:
+def study(options: Options, say: Say = lambda _: None) -> Outcome:
     """Runs the study and writes its run folder.
 
     Args:
@@ -85,18 +81,15 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             its sites are not known.
         FileExistsError: the output folder exists.
     """
-    if not 0 <= options.seed < 2**31:
-        raise ValueError(f"--seed must be 0 to {2**31 - 1}, got {options.seed}")
-    setup = _prepare(options)
+    frame.check_seed(options.seed)
+    setup = prepare(options)
     provenance = _provenance(options, setup)
-    out = Path(options.out or f"runs/sokoban-{setup.policy.name}")
+    out = frame.folder_of(options.out, f"sokoban-{setup.policy.name}")
     with RunFolder.create(out, provenance) as run:
         found: dict[str, dict[str, Any]] = {}
         for name, levels in setup.sets.items():
             say(f"{len(levels)} {levels.words}")
-            found[f"solve-{name}"] = run.stage(
-                f"solve-{name}", lambda chosen=levels: solve_set(setup, chosen)
-            )
+            found[f"solve-{name}"] = run.stage(f"solve-{name}", lambda some=levels: solve_set(setup, some))
         say("probes of the plan")
         probes = found["probes"] = run.stage("probes", lambda: read(setup))
         say("the plan tick by tick")
@@ -105,33 +98,38 @@ def study(options: Options, say: Callable[[str], None] = lambda _: None) -> Outc
             found["larger"] = run.stage("larger", lambda: read_larger(setup, probes))
         found["writing"] = run.stage("writing", lambda: write(setup, probes, say))
         say("findings")
-        findings = _findings(setup, found)
-        table = {f.id: f for f in findings}
-        figures = list(sokoban_figures.figures(setup, table, found))
-        write_findings(run.path / "findings.parquet", findings)
-        write_figures(run.path, figures, sokoban_figures.SHOWN)
-        record = {
-            "title": f"Does {setup.policy.name} plan?",
-            "headline": sokoban_words.headline(setup, table),
-            "sections": sokoban_words.sections(setup, table, found),
-            "flips": sokoban_words.flips(setup, found),
-        }
-        run.write_json("run.json", {**record, "provenance": provenance, "command": _command(options)})
-        say("report")
-        write_report(run.path)
-        run.commit()
-    return Outcome(out, record["headline"], findings)
+        return frame.finish(run, out, _conclude(setup, found), provenance, _command(options), say)
 
 
-def _prepare(options: Options) -> Setup:
-    policy = load(options.policy) if isinstance(options.policy, str) else options.policy
+def prepare(options: Options) -> Setup:
+    """The policy, its control, the levels and the sites.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: as `study`.
+    """
+    policy = frame.given(options.policy)
     size, boxes = described(policy)
     places = layout(policy.module, options.sites)
-    blank = options.blank or untrained(policy.config, seed=options.seed)
+    blank = frame.control_of(policy, options.seed, blank=options.blank)
     sizes = options.sizes or sizes_of(policy, options.quick)
     sets = level_sets(policy, sizes, options.levels)
-    about = About(f"sokoban, {size} x {size}, {boxes} boxes", options.seed, code_version())
+    about = frame.about(f"sokoban, {size} x {size}, {boxes} boxes", options.seed)
     return Setup(policy, blank, without_memory(policy), places, size, boxes, sizes, sets, about)
+
+
+def _conclude(setup: Setup, found: dict[str, dict[str, Any]]) -> Conclusion:
+    """Headline, sections, findings and figures, all from what was measured."""
+    findings = _findings(setup, found)
+    table = {f.id: f for f in findings}
+    return Conclusion(
+        title=f"Does {setup.policy.name} plan?",
+        headline=sokoban_words.headline(setup, table),
+        sections=sokoban_words.sections(setup, table, found),
+        findings=findings,
+        figures=list(sokoban_figures.figures(setup, table, found)),
+        shown=sokoban_figures.SHOWN,
+        further={"flips": sokoban_words.flips(setup, found)},
+    )
 
 
 def _findings(setup: Setup, found: dict[str, dict[str, Any]]) -> list[Finding]:
@@ -151,23 +149,19 @@ def _findings(setup: Setup, found: dict[str, dict[str, Any]]) -> list[Finding]:
 def _provenance(options: Options, setup: Setup) -> dict[str, Any]:
     policies = [setup.policy, *([setup.plain] if setup.plain else [])]
     levels = Path(options.levels) if options.levels else None
-    return {
-        "study": "sokoban",
-        "policies": {p.name: p.sha256 for p in policies},
-        "world": setup.about.world,
-        "levels": levels.name if levels else "generated",
-        "levels_sha256": hashlib.sha256(levels.read_bytes()).hexdigest() if levels else "",
-        "left_out": setup.sets["file"].note if levels else "",
-        "sizes": vars(setup.sizes),
-        "seed": options.seed,
-        "code_version": setup.about.code_version,
-        "torch": torch.__version__,
-    }
+    return frame.provenance(
+        "sokoban",
+        policies,
+        setup.about,
+        levels=levels.name if levels else "generated",
+        levels_sha256=hashlib.sha256(levels.read_bytes()).hexdigest() if levels else "",
+        left_out=setup.sets["file"].note if levels else "",
+        sizes=vars(setup.sizes),
+    )
 
 
 def _command(options: Options) -> str:
-    name = options.policy if isinstance(options.policy, str) else options.policy.name
-    words = ["goalscope study sokoban", f"--policy {name}"]
-    words += [f"--levels {Path(options.levels).name}"] if options.levels else []
-    words += ["--quick"] if options.quick else []
-    return " ".join([*words, f"--seed {options.seed}"])
+    levels = Path(options.levels).name if options.levels else None
+    return frame.command(
+        "sokoban", policy=options.policy, levels=levels, quick=options.quick, seed=options.seed
+    )

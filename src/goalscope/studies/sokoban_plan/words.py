@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.maze_goal.words import told
 from goalscope.studies.sokoban_plan.findings import smallest_effect
 from goalscope.studies.sokoban_plan.probes import TARGETS, best_part
 from goalscope.studies.sokoban_plan.setup import Setup
+from goalscope.studies.words import told
 
 Table = Mapping[str, Finding]
 Found = Mapping[str, Mapping[str, Any]]

@@ -1,0 +1,159 @@
+"""What every study does around its own question: checks, the policies, the run folder, and everything that is written.
+
+A study reads: check the options, take the policies (`given`, `control_of`), say the origin (`about`, `provenance`,
+`command`), open the run folder, measure stage by stage, conclude, and `finish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goalscope.evidence.finding import Finding, code_version, write_findings
+from goalscope.evidence.run_folder import RunFolder
+from goalscope.plots.figure import Figure, write_figures
+from goalscope.policies.checkpoint import Policy, load, untrained
+from goalscope.report.html import write_report
+from goalscope.studies.about import About, Outcome
+
+CONTROL = "untrained"
+"""the name of the untrained control, which no other policy may have"""
+SEEDS = 2**31
+"""seeds are below this"""
+Say = Callable[[str], None]
+"""takes one line of progress"""
+Placed = tuple[str, str, Figure]
+"""(file name, section, figure)"""
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """All that a study makes of what it measured; quick, and made anew each time."""
+
+    title: str
+    headline: str
+    sections: Sequence[Mapping[str, str]]
+    """of the report: key, title, question, answer"""
+    findings: list[Finding]
+    figures: Sequence[Placed]
+    """in the order of the report"""
+    shown: Mapping[str, Sequence[str]]
+    """figure name -> ids of the findings that it draws, or patterns of them"""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """what `run.json` holds besides, plain JSON"""
+
+
+def check_number(option: str, value: int, least: int, below: int | None = None) -> None:
+    """Refuses a number outside of its range.
+
+    Args:
+        option: as on the command line, '--seed'.
+        value: what was given.
+        least: the least that is taken.
+        below: what it must stay below; None where there is no end.
+
+    Raises:
+        ValueError: it is no whole number, or outside.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (below is not None and value >= below):
+        wanted = f"at least {least}" if below is None else f"from {least} to {below - 1}"
+        raise ValueError(f"{option} must be a whole number, {wanted}, got {value!r}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuses a seed that some generator would not take.
+
+    Raises:
+        ValueError: it is no whole number, negative, or too large.
+    """
+    check_number("--seed", seed, 0, SEEDS)
+
+
+def given(policy: str | Policy, device: str = "cpu") -> Policy:
+    """The policy of an option: loaded where it is a name or a path.
+
+    Raises:
+        ValueError: it is called 'untrained', as its own control is; or its file is damaged.
+        KeyError, FileNotFoundError: there is none of this name, no such file.
+    """
+    loaded = load(policy, device) if isinstance(policy, str) else policy
+    if loaded.name == CONTROL:
+        raise ValueError(
+            f"a policy named {CONTROL!r} would be taken for its own control: rename its file or folder"
+        )
+    return loaded
+
+
+def control_of(policy: Policy, seed: int, device: str = "cpu", blank: Policy | None = None) -> Policy:
+    """The untrained network of a policy's shape: `blank` where it is given, else made from the policy's config."""
+    return blank or untrained(policy.config, seed=seed, device=device)
+
+
+def about(world: str, seed: int) -> About:
+    """The origin of a run's findings, with the code as it is now."""
+    return About(world, seed, code_version())
+
+
+def provenance(study: str, policies: Sequence[Policy], about: About, **further: Any) -> dict[str, Any]:
+    """Plain JSON that says what is run; a killed run goes on only where all of it is the same.
+
+    Args:
+        study: as on the command line.
+        policies: all whose weights decide the outcome.
+        about: world, seed and code.
+        further: options of this study.
+    """
+    return {
+        "study": study,
+        "policies": {policy.name: policy.sha256 for policy in policies},
+        "world": about.world,
+        **further,
+        "seed": about.seed,
+        "code_version": about.code_version,
+        "torch": torch.__version__,
+    }
+
+
+def command(study: str, **options: Any) -> str:
+    """The command line that gives the same run: None, False and '' are left out, True is the option alone."""
+    words = ["goalscope study", study]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False and value != "":
+            words.append(f"{option} {value.name if isinstance(value, Policy) else value}")
+    return " ".join(words)
+
+
+def folder_of(out: str | None, default: str) -> Path:
+    """Where the finished run shall lie: `out`, or `runs/DEFAULT`."""
+    return Path(out or f"runs/{default}")
+
+
+def finish(
+    run: RunFolder, out: Path, made: Conclusion, provenance: Mapping[str, Any], command: str, say: Say
+) -> Outcome:
+    """Writes findings, figures, `run.json` and the report, and makes the run whole.
+
+    Args:
+        run: the run folder, with every stage stored.
+        out: where the run then lies, as it was asked for.
+        made: what is written.
+        provenance: of the run.
+        command: that gives the same run.
+        say: takes progress.
+    """
+    write_findings(run.path / "findings.parquet", made.findings)
+    write_figures(run.path, made.figures, made.shown)
+    record = {"title": made.title, "headline": made.headline, "sections": made.sections, **made.further}
+    run.write_json("run.json", {**record, "provenance": provenance, "command": command})
+    say("report")
+    write_report(run.path)
+    run.commit()
+    return Outcome(out, made.headline, made.findings)
