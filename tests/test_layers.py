@@ -43,6 +43,9 @@ MAY_IMPORT = {
 METHODS_APART = "methods"
 """in this room the methods do not import each other either; a method is a file, or a folder in one of its rooms"""
 
+STUDIES_APART = "studies"
+"""in this room neither the folders, a study each, import each other, nor do the files beside them import a folder"""
+
 
 def room(module: str) -> str:
     """'goalscope.worlds.maze' is in 'worlds'."""
@@ -80,6 +83,13 @@ def imported(source: str, module: str, is_package: bool) -> Iterator[str]:
 def method(module: str) -> str:
     """'goalscope.methods.reading.probe.linear' is of the method 'goalscope.methods.reading.probe'."""
     return ".".join(module.split(".")[:4])
+
+
+def study_of(module: str) -> str:
+    """'goalscope.studies.maze_goal.words' is of the study 'maze_goal'; a file beside the studies is of none ('')."""
+    parts = module.split(".")
+    name = parts[2] if len(parts) > 2 else ""
+    return name if (PACKAGE / STUDIES_APART / name).is_dir() else ""
 
 
 def circles(imports: dict[str, set[str]]) -> list[list[str]]:
@@ -131,6 +141,8 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
             found.append(name)
         if there == here == METHODS_APART and method(name) != method(module):
             found.append(name)
+        if there == here == STUDIES_APART and study_of(name) not in ("", study_of(module)):
+            found.append(name)
     return found
 
 
@@ -159,6 +171,9 @@ def test_import_direction(file: Path):
         ("goalscope.methods.behaviour.reach", "from goalscope.worlds.maze import Move"),
         ("goalscope.evidence.store", "from goalscope.methods import reach"),
         ("goalscope.report.html", "from goalscope.plots.svg import clean"),
+        ("goalscope.studies.maze_internals.words", "from goalscope.studies.maze_goal.words import told"),
+        ("goalscope.studies.sokoban_plan.words", "from ..maze_goal import words"),
+        ("goalscope.studies.frame", "def f():\n    from goalscope.studies.maze_goal.study import study"),
         ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.behaviour.reach')"),
     ],
 )
@@ -173,6 +188,9 @@ def test_the_check_sees_every_form_of_import(module: str, source: str):
         ("goalscope.methods.behaviour.reach", "from goalscope.stats import Estimate"),
         ("goalscope.evidence.finding", "from goalscope import __version__\nimport torch, numpy"),
         ("goalscope.studies.maze_goal.study", "from goalscope.report.html import write_report"),
+        ("goalscope.studies.maze_goal.study", "from goalscope.studies.maze_goal import words"),
+        ("goalscope.studies.maze_goal.study", "from goalscope.studies.maze import toward"),
+        ("goalscope.studies.frame", "from goalscope.studies.about import Outcome"),
     ],
 )
 def test_the_check_allows_what_the_table_allows(module: str, source: str):
@@ -210,6 +228,7 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import goalscope",
+        "from goalscope.studies import study",
         "import goalscope.report.html, goalscope.report.inline, goalscope.report.reading",
         "import goalscope.evidence.finding, goalscope.evidence.run_folder",
         "import goalscope.plots, goalscope.plots.boards.maze, goalscope.plots.charts",

@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goalscope.studies import study
+
 if TYPE_CHECKING:
-    from goalscope.studies.maze_goal.study import Outcome
+    from goalscope.studies.about import Outcome
 
 study_app = typer.Typer(
     no_args_is_help=True, help="Answer one question about a policy, with evidence and a report."
 )
 
+PolicyName = Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")]
+World = Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")]
+Distribution = Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")]
+FirstLevel = Annotated[int, typer.Option(help="Number of the first level; the others follow.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")]
 
 
 @study_app.command("maze")
 def study_maze(
-    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
-    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
-    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
-    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    policy: PolicyName = "mouse-topright",
+    world: World = "maze",
+    distribution: Distribution = None,
+    first_level: FirstLevel = 0,
     levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
     seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
     out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
@@ -30,19 +36,21 @@ def study_maze(
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
-    from goalscope.studies.maze_goal.study import Options, study
-
     _show(
-        study(Options(policy, world, distribution, first_level, levels, seed, out, device), _progress), json
-    )
+        study(
+            "maze", policy, world=world, distribution=distribution, first_level=first_level, levels=levels,
+            seed=seed, out=out, device=device, say=_progress,
+        ),
+        json,
+    )  # fmt: skip
 
 
 @study_app.command("maze-internals")
 def study_maze_internals(
-    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "mouse-topright",
-    world: Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")] = "maze",
-    distribution: Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")] = None,
-    first_level: Annotated[int, typer.Option(help="Number of the first level; the others follow.")] = 0,
+    policy: PolicyName = "mouse-topright",
+    world: World = "maze",
+    distribution: Distribution = None,
+    first_level: FirstLevel = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the mazes: a first look.")] = False,
     seed: Annotated[int, typer.Option(help="Of bootstrap, splits, donors, targets and noise.")] = 0,
     out: Annotated[
@@ -51,14 +59,18 @@ def study_maze_internals(
     json: AsJson = False,
 ) -> None:
     """Which activations carry the goal, and can it be edited, moved, or trained away?"""
-    from goalscope.studies.maze_internals.study import Options, study
-
-    _show(study(Options(policy, world, distribution, first_level, quick, seed, out), _progress), json)
+    _show(
+        study(
+            "maze-internals", policy, world=world, distribution=distribution, first_level=first_level,
+            quick=quick, seed=seed, out=out, say=_progress,
+        ),
+        json,
+    )  # fmt: skip
 
 
 @study_app.command("sokoban")
 def study_sokoban(
-    policy: Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")] = "sokoban-small",
+    policy: PolicyName = "sokoban-small",
     levels: Annotated[
         str | None, typer.Option(help="A file of Boxoban or XSB levels, beside the generated ones.")
     ] = None,
@@ -70,9 +82,8 @@ def study_sokoban(
     json: AsJson = False,
 ) -> None:
     """Does it plan, does the plan cause its moves, and what does thinking longer buy?"""
-    from goalscope.studies.sokoban_plan.study import Options, study
-
-    _show(study(Options(policy, levels, quick, seed, out), _progress), json)
+    outcome = study("sokoban", policy, levels=levels, quick=quick, seed=seed, out=out, say=_progress)
+    _show(outcome, json)
 
 
 @study_app.command("chess")
@@ -92,9 +103,13 @@ def study_chess(
     json: AsJson = False,
 ) -> None:
     """Does a chess network look ahead, or does it choose its first move without the later ones?"""
-    from goalscope.studies.chess_lookahead.study import Options, study
-
-    _show(study(Options(puzzles, strong, weak, limit, seed, out, device, engine), _progress), json)
+    _show(
+        study(
+            "chess", strong, puzzles=puzzles, weak=weak, limit=limit, seed=seed, out=out, device=device,
+            engine=engine, say=_progress,
+        ),
+        json,
+    )  # fmt: skip
 
 
 def _show(outcome: Outcome, json: bool) -> None:

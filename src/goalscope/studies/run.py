@@ -1,0 +1,66 @@
+"""Any study by its short name, with its options as keywords. Nothing heavy is imported before a study runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goalscope.policies.checkpoint import Policy
+    from goalscope.studies.about import Outcome
+
+STUDIES = {
+    "maze": "maze_goal",
+    "maze-internals": "maze_internals",
+    "sokoban": "sokoban_plan",
+    "chess": "chess_lookahead",
+}
+"""name on the command line -> folder"""
+SUBJECT = {"chess": "strong"}
+"""study -> its option for the policy in question, where that is not 'policy'"""
+
+
+def study(
+    name: str, policy: str | Policy | None = None, *, say: Callable[[str], None] = lambda _: None, **options: Any
+) -> Outcome:  # fmt: skip
+    """Runs a study and writes its run folder.
+
+    Args:
+        name: as on the command line: 'maze', 'maze-internals', 'sokoban' or 'chess'.
+        policy: the policy in question: a name, a path, or one that is loaded; None takes the study's own.
+        say: called with one line at each step, for progress.
+        options: of this study, as on the command line with '_' for '-': `levels=60`, `quick=True`, `out="runs/mine"`.
+
+    Raises:
+        KeyError: there is no study of this name.
+        TypeError: the study has no such option, or one that it must have is missing.
+        ValueError, FileNotFoundError, FileExistsError: as the study itself.
+    """
+    if name not in STUDIES:
+        raise KeyError(f"there is no study {name!r}{_near(name, STUDIES)}; there are {', '.join(STUDIES)}")
+    module = import_module(f"goalscope.studies.{STUDIES[name]}.study")
+    known = {field.name: field for field in fields(module.Options)}
+    if policy is not None:
+        own = SUBJECT.get(name, "policy")
+        if own in options:
+            raise TypeError(
+                f"study {name!r} was given two policies, policy={policy!r} and {own}={options[own]!r}"
+            )
+        options = {own: policy, **options}
+    for option in options:
+        if option not in known:
+            raise TypeError(
+                f"study {name!r} has no option {option!r}{_near(option, known)}; it has {', '.join(known)}"
+            )
+    for option, field in known.items():
+        if option not in options and field.default is MISSING and field.default_factory is MISSING:
+            raise TypeError(f"study {name!r} needs the option {option!r}")
+    return module.study(module.Options(**options), say)
+
+
+def _near(word: str, known: Any) -> str:
+    close = get_close_matches(word, list(known), 1)
+    return f": did you mean {close[0]!r}?" if close else ""
