@@ -97,12 +97,12 @@ def test_bad_input_is_one_clear_error(
 def test_a_full_disk_is_said_and_what_was_done_is_kept(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from goalscope.studies.maze_goal import study as maze_goal
+    from goalscope.studies import frame
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(maze_goal, "write_findings", full)
+    monkeypatch.setattr(frame, "write_findings", full)
     assert call(monkeypatch, "study", "maze", "--levels", "3", "--out", "run") == 2
     assert "No space left" in capsys.readouterr().err
     assert not (here / "run").exists()
