@@ -71,7 +71,7 @@ def test_findings_are_a_table(here: Path):
     done = call("findings")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["run", "policy", "id", "estimate", "low", "high", "control", "n", "unit"]
+    assert lines[0].split() == ["run", "policy", "id", "standing", "estimate", "low", "high", "control", "n", "unit"]
     assert lines[1].split() == [
         "one",
         "mouse",
@@ -89,7 +89,9 @@ def test_findings_are_a_table(here: Path):
 def test_json_has_everything_and_sql_chooses(here: Path):
     rows = json.loads(call("findings", "--json").stdout)
     assert [row["id"] for row in rows] == ["reach.overall", "reach.x"]
-    assert rows[0]["run"] == "one" and rows[0]["estimate"] == 0.8 and len(rows[0]) == 19
+    assert (
+        rows[0]["run"] == "one" and rows[0]["estimate"] == 0.8 and len(rows[0]) == 24 and rows[0]["standing"]
+    )
     sql = (
         "SELECT sum(n) AS n, 0.0/0 AS gone, DATE '2023-01-02' AS day, 1.5::DECIMAL(3,1) AS d, [id] AS ids FROM findings "
         "GROUP BY id ORDER BY n"

@@ -76,7 +76,11 @@ BOTH = [
 def test_all_runs_are_one_table(runs: Path, cache: Path):
     store = open_store(runs, cache)
     assert content(store) == BOTH and store.problems == () and store.runs == ("deep/second", "first")
-    assert store.table.schema.equals(TABLE_SCHEMA) and TABLE_SCHEMA.names == ["run", *SCHEMA.names]
+    assert store.table.schema.equals(TABLE_SCHEMA) and TABLE_SCHEMA.names == [
+        "run",
+        *SCHEMA.names,
+        "standing",
+    ]
     again = open_store(runs, cache)
     assert again.table.equals(store.table) and again.runs == store.runs
     rows = again.query("SELECT policy, count(*) AS c FROM findings GROUP BY ALL ORDER BY policy").to_pylist()

@@ -20,7 +20,7 @@ SHOWN = 200
 """rows in the terminal; `--json` has them all"""
 _WIDTH = 160
 """of the table where the output is no terminal"""
-_EACH = "SELECT run, policy, id, estimate, low, high, control, n, unit FROM findings ORDER BY run, policy, id"
+_EACH = "SELECT run, policy, id, standing, estimate, low, high, control, n, unit FROM findings ORDER BY run, policy, id"
 _RUNS = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders, at any depth.")]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
@@ -44,6 +44,9 @@ def argument(
     runs: _RUNS = Path("runs"),
     policy: Annotated[str | None, typer.Option(help="Instead of the policy that the file names.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the page (HTML) here.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Take the findings of quick runs too, and mark them.")
+    ] = False,
     json: _JSON = False,
 ) -> None:
     """Which claims of a case stand, fall or have no evidence."""
@@ -54,7 +57,7 @@ def argument(
 
     case = read_argument(file)
     case = replace(case, policy=policy) if policy else case
-    store = _open(runs)
+    store = _open(runs, quick)
     record = to_record(case, judge(case, store.findings(case.policy)), str(runs))
     if out is not None:
         write_argument_page(out, _with_figures(record, store.root, out.parent))
@@ -65,8 +68,10 @@ def argument(
     for claim in record["claims"]:
         role = "" if claim["role"] == "root" else f"{claim['role']}: "
         sign, words = MARKS[claim["status"]]
+        marked = " [from a quick run]" if any(finding["quick"] for finding in claim["findings"]) else ""
         print(
-            f"{'  ' * claim['depth']}{sign} {words}  {role}{printable(claim['text'])} [{printable(claim['why'])}]"
+            f"{'  ' * claim['depth']}{sign} {words}  {role}{printable(claim['text'])} "
+            f"[{printable(claim['why'])}]{marked}"
         )
     if out is not None:
         print(f"\nPage: {out}")
@@ -86,11 +91,12 @@ def _with_figures(record: dict[str, Any], root: Path, page: Path) -> dict[str, A
     return {**record, "claims": claims}
 
 
-def _open(runs: Path) -> Store:
-    """The store; what is left out of it is said on stderr."""
+def _open(runs: Path, quick: bool = True) -> Store:
+    """The store, with quick runs or without; what is left out of it is said on stderr."""
     from goalscope.evidence.store import open_store
 
     store = open_store(runs)
+    store = store if quick else store.whole()
     for problem in store.problems:
         print(printable(str(problem)), file=sys.stderr)
     return store

@@ -17,6 +17,7 @@ forecast_app = typer.Typer(
 Ledger = Annotated[Path, typer.Option(help="The ledger file.")]
 Runs = Annotated[Path, typer.Option(help="Folder of run folders, or one run folder.")]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help="Only this policy; may be given again.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Take the findings of quick runs too, and mark them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 LEDGER = Path("forecasts/ledger.jsonl")
 RUNS = Path("runs")
@@ -60,12 +61,16 @@ def verify(
 
 @forecast_app.command("resolve")
 def resolve(
-    ledger: Ledger = LEDGER, runs: Runs = RUNS, policy: Policies = None, json: AsJson = False
+    ledger: Ledger = LEDGER,
+    runs: Runs = RUNS,
+    policy: Policies = None,
+    quick: Quick = False,
+    json: AsJson = False,
 ) -> None:
     """Decide every registered forecast from the findings of the runs."""
     from goalscope.studies.forecasts import resolve_ledger, scoreboard
 
-    resolved = resolve_ledger(ledger, runs, policy or [])
+    resolved = resolve_ledger(ledger, runs, policy or [], quick)
     _say_left_out([str(problem) for problem in resolved.problems])
     if json:
         _print_json(scoreboard(resolved, Path.cwd()))
@@ -76,6 +81,7 @@ def resolve(
             said = "" if each.forecast.probability is None else f"{each.forecast.probability:.0%}"
             verdict = each.verdict if each.value is None else f"{each.value.estimate:.3g}"
             why = f"  ({each.reason})" if each.reason else ""
+            why += "  [from a quick run]" if any(finding.quick for finding in each.findings) else ""
             print(printable(f"  {verdict:10} {said:>4}  {each.forecast.id}{why}"))
 
 
@@ -85,12 +91,13 @@ def score(
     runs: Runs = RUNS,
     policy: Policies = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the page [default: the ledger's].")] = None,
+    quick: Quick = False,
     json: AsJson = False,
 ) -> None:
     """Score the forecasters, and write the page with scoreboard, reliability diagram and every forecast."""
     from goalscope.studies.forecasts import score_ledger
 
-    board, page = score_ledger(ledger, runs, out or ledger.parent, policy or [])
+    board, page = score_ledger(ledger, runs, out or ledger.parent, policy or [], quick)
     _say_left_out(board["left_out"])
     if json:
         _print_json(board)

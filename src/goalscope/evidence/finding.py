@@ -12,16 +12,18 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goalscope import __version__
+from goalscope.evidence.standing import CLAIMS, REASONS, ROLES, Standing, standing
 from goalscope.files import write_whole
 
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
@@ -65,6 +67,21 @@ class Finding:
     world: str
     seed: int
     code_version: str
+    role: str = "undeclared"
+    """one of `standing.ROLES`, declared before the run"""
+    claim: str = "apart"
+    """one of `standing.CLAIMS`: where it would have to lie beside its control"""
+    invalid: str = ""
+    """one of `standing.REASONS` where the measurement could not have answered; empty where it could"""
+    quick: bool = False
+    """of a quick run: fewer levels, so less can be told apart"""
+
+    @property
+    def standing(self) -> Standing:
+        """'supported', 'contradicted', 'inconclusive', 'untested' or 'invalid', by `standing.standing`."""
+        low = self.control if self.control_low is None else self.control_low
+        high = self.control if self.control_high is None else self.control_high
+        return standing(self.low, self.high, low, high, self.claim, self.invalid)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
@@ -76,6 +93,11 @@ class Finding:
         for name in ("question", "unit", "control_name", "method", "site", "policy", "world", "code_version"):
             if not getattr(self, name).strip():
                 raise ValueError(f"finding {self.id}: {name} is empty; say it in words")
+        for name, known in (("role", ROLES), ("claim", CLAIMS), ("invalid", ("", *REASONS))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"finding {self.id}: {name} is {getattr(self, name)!r}; it is one of {', '.join(known)}"
+                )
         if self.n < 1:
             raise ValueError(f"finding {self.id}: n is {self.n}; an estimate needs at least one unit")
         if not _SHA256.fullmatch(self.policy_sha256):
@@ -97,13 +119,17 @@ class Finding:
         try:
             if kind == "str" and isinstance(value, str):
                 return
+            if kind == "bool" and isinstance(value, bool | np.bool_):
+                return object.__setattr__(self, name, bool(value))
             if kind == "int" and not isinstance(value, bool | str) and int(value) == value:
                 return object.__setattr__(self, name, int(value))
             if kind.startswith("float") and not isinstance(value, bool | str) and math.isfinite(value):
                 return object.__setattr__(self, name, float(value))
         except (TypeError, ValueError, OverflowError):
             pass
-        wanted = {"str": "a text", "int": "a whole number"}.get(kind, "a finite number")
+        wanted = {"str": "a text", "int": "a whole number", "bool": "true or false"}.get(
+            kind, "a finite number"
+        )
         raise ValueError(f"finding {self.id}: {name} must be {wanted}, got {value!r}")
 
 
@@ -117,7 +143,15 @@ def _check_interval(
         )
 
 
-_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "float | None": pa.float64()}
+_ARROW = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "float | None": pa.float64(),
+    "bool": pa.bool_(),
+}
+LATER = ("role", "claim", "invalid", "quick")
+"""columns that files of version 0.1.0 lack; what they would say is then unknown, as the defaults have it"""
 SCHEMA = pa.schema(
     [
         pa.field(field.name, _ARROW[str(field.type)], nullable=str(field.type).endswith("None"))
@@ -142,11 +176,15 @@ def to_table(findings: Iterable[Finding]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
+def from_row(row: Mapping[str, Any]) -> Finding:
+    """The finding of a table's row; what else the row says (its run, its standing) is left out."""
+    return Finding(**{name: row[name] for name in SCHEMA.names if name in row})
+
+
 def to_json(findings: Iterable[Finding]) -> str:
-    """The findings as a JSON list of objects, for `--json`; numbers keep every digit."""
-    return json.dumps(
-        [asdict(finding) for finding in findings], indent=2, ensure_ascii=False, allow_nan=False
-    )
+    """The findings with their standings as a JSON list of objects, for `--json`; numbers keep every digit."""
+    rows = [{**asdict(finding), "standing": finding.standing} for finding in findings]
+    return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_findings(path: str | os.PathLike[str], findings: Sequence[Finding]) -> None:
@@ -178,13 +216,14 @@ def read_findings(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is not a readable Parquet file ({reason}); run the study again") from error
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    missing = [name for name in SCHEMA.names if name not in (*table.column_names, *LATER)]
     if missing:
         raise ValueError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"
         )
+    there = [name for name in SCHEMA.names if name in table.column_names]
     try:
-        return tuple(Finding(**row) for row in table.select(SCHEMA.names).to_pylist())
+        return tuple(from_row(row) for row in table.select(there).to_pylist())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goalscope.evidence.finding import Finding
+from goalscope.evidence.finding import Finding, from_row
 from goalscope.evidence.forecast import Forecast, Question
 from goalscope.evidence.rule import Answer, Interval, Measured, Verdict, measured_of
 from goalscope.evidence.store import Store
@@ -73,8 +73,7 @@ def read_subjects(store: Store) -> tuple[Subject, ...]:
     found: dict[tuple[str, str, str], dict[str, tuple[Finding, Path]]] = {}
     first: dict[str, tuple[str, str, str]] = {}
     for row in store.table.to_pylist():
-        run = row.pop("run")
-        finding = Finding(**row)
+        run, finding = row["run"], from_row(row)
         key = (finding.policy, finding.policy_sha256, finding.world)
         if key != first.setdefault(run, key):
             continue

@@ -5,8 +5,9 @@
 
 A comparison is yes where it holds everywhere in the intervals of both sides, no where it holds nowhere, and
 ambiguous where the intervals straddle the line. `and`, `or`, `not` are Kleene's; a finding that no run has makes
-its part void. Arithmetic is interval arithmetic: two findings are taken as if nothing were known of how their
-errors go together, so a difference of two findings is never too narrow. Functions: control, abs, min, max.
+its part void, and so does one whose standing is invalid. Arithmetic is interval arithmetic: two findings are taken as if
+nothing were known of how their errors go together, so a difference of two findings is never too narrow. Functions:
+control, abs, min, max.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from goalscope.evidence.finding import Finding
+from goalscope.evidence.standing import REASONS
 
 Verdict = Literal["yes", "no", "ambiguous", "void"]
 FINDING_ID = re.compile(r"(?<![\w.])[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+(?!\w)")
@@ -53,16 +55,20 @@ class Measured:
     control: Interval | None
     lacking: str = "has no control"
     """why `control` is None, where it is"""
+    invalid: str = ""
+    """why the measurement could not have answered; empty where it could"""
 
 
 def measured_of(finding: Finding) -> Measured:
     """What a rule sees of a finding. A control without an interval is none: how sure it is, is not known."""
     value = Interval(finding.estimate, finding.low, finding.high)
-    if finding.control is None:
-        return Measured(value, None)
-    if finding.control_low is None or finding.control_high is None:
-        return Measured(value, None, "has a control without an interval")
-    return Measured(value, Interval(finding.control, finding.control_low, finding.control_high))
+    control, lacking = None, "has no control"
+    if finding.control is not None:
+        if finding.control_low is None or finding.control_high is None:
+            lacking = "has a control without an interval"
+        else:
+            control = Interval(finding.control, finding.control_low, finding.control_high)
+    return Measured(value, control, lacking, REASONS.get(finding.invalid, ""))
 
 
 @dataclass(frozen=True)
@@ -296,7 +302,10 @@ class _Walk:
         identifier = self.names[name]
         if identifier not in self.findings:
             raise _Undecided("void", f"no evidence yet: no run has {identifier}")
-        return self.findings[identifier]
+        measured = self.findings[identifier]
+        if measured.invalid:
+            raise _Undecided("void", f"{identifier} is invalid: {measured.invalid}")
+        return measured
 
 
 def _abs(x: Interval) -> Interval:

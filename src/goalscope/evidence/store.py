@@ -20,11 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from goalscope.evidence.finding import SCHEMA, Finding, read_findings, to_table
+from goalscope.evidence.finding import SCHEMA, Finding, from_row, read_findings, to_table
 from goalscope.files import whole_file
 
-TABLE_SCHEMA = pa.schema([pa.field("run", pa.string(), nullable=False), *SCHEMA])
-"""the columns of the table `findings`: those of a finding, after the run folder that holds it"""
+TABLE_SCHEMA = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        *SCHEMA,
+        pa.field("standing", pa.string(), nullable=False),
+    ]
+)
+"""the columns of the table `findings`: the run folder, what its finding says, and how that stands"""
 _FILE = "findings.parquet"
 _INDEX = b"goalscope runs"
 _UNUSED_DAYS = 90
@@ -78,7 +84,16 @@ class Store:
             near = get_close_matches(policy, there, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(there)) or 'none'}"
             raise KeyError(f"no finding about the policy {policy!r} in {self.root}; {hint}")
-        return tuple((row.pop("run"), Finding(**row)) for row in rows)
+        return tuple((row["run"], from_row(row)) for row in rows)
+
+    def whole(self) -> Store:
+        """The same without the findings of quick runs, which are named among the problems."""
+        quick = self.table["quick"]
+        runs = sorted(set(self.table.filter(quick)["run"].to_pylist()))
+        reason = "a quick run, with fewer levels than the study has: --quick takes it too"
+        named = [Problem(str(self.root / run), reason) for run in runs]
+        kept = tuple(run for run in self.runs if run not in runs)
+        return Store(self.root, kept, self.table.filter(pc.invert(quick)), (*self.problems, *named))
 
     def query(self, sql: str) -> pa.Table:
         """The answer of one SELECT over the table `findings`, in DuckDB's SQL.
@@ -231,8 +246,13 @@ def _read(path: Path, run: str) -> pa.Table:
     Raises:
         OSError, ValueError: the file cannot be read, or holds what no finding can be.
     """
-    table = to_table(read_findings(path))
-    return table.add_column(0, TABLE_SCHEMA.field("run"), pa.array([run] * len(table), pa.string()))
+    findings = read_findings(path)
+    table = to_table(findings).add_column(
+        0, TABLE_SCHEMA.field("run"), pa.array([run] * len(findings), pa.string())
+    )
+    return table.append_column(
+        TABLE_SCHEMA.field("standing"), pa.array([finding.standing for finding in findings], pa.string())
+    )
 
 
 def _cache_file(root: Path, cache: str | os.PathLike[str] | None) -> Path:

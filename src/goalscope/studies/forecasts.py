@@ -68,8 +68,10 @@ def register(file: str, ledger: Path, author: str, runs: Path) -> tuple[ledgers.
     return ledgers.append(ledger, text, [*ids, *groups], author), forecasts
 
 
-def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = ()) -> Resolved:
+def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = (), quick: bool = False) -> Resolved:
     """Decides every registered forecast on every policy of the runs, or on those named.
+
+    Findings of quick runs are left out, and the runs named among the problems, unless `quick`.
 
     Raises:
         FileNotFoundError: no ledger, no runs.
@@ -79,6 +81,7 @@ def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = ()) -> Re
     whole = ledgers.read(ledger)
     files = tuple(parse_forecasts(e.content, f"entry {e.number} of {ledger}") for e in whole.entries)
     store = open_store(runs)
+    store = store if quick else store.whole()
     subjects = read_subjects(store)
     for policy in policies:
         if policy not in {s.policy for s in subjects}:
@@ -92,7 +95,7 @@ def resolve_ledger(ledger: Path, runs: Path, policies: Sequence[str] = ()) -> Re
 
 
 def score_ledger(
-    ledger: Path, runs: Path, out: Path, policies: Sequence[str] = ()
+    ledger: Path, runs: Path, out: Path, policies: Sequence[str] = (), quick: bool = False
 ) -> tuple[dict[str, Any], Path]:
     """Resolves, scores, and writes `scoreboard.json`, `reliability-N.svg` and `scoreboard.html` into `out`.
 
@@ -103,7 +106,7 @@ def score_ledger(
         FileNotFoundError, ValueError, KeyError: as `resolve_ledger`.
         OSError: the folder cannot be written.
     """
-    resolved = resolve_ledger(ledger, runs, policies)
+    resolved = resolve_ledger(ledger, runs, policies, quick)
     board = scoreboard(resolved, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -232,6 +235,9 @@ _SHOWN = (
     "control_low",
     "control_high",
     "control_name",
+    "role",
+    "standing",
+    "quick",
 )
 
 

@@ -1,0 +1,96 @@
+"""What a finding says of its claim: the one rule that reports, the store, forecasts and arguments go by.
+
+A study declares, before it runs, the role of each of its findings and what each claims: to lie above its control, below
+it, or apart from it on either side (`data/findings.toml`). What was found then has one of five standings.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import math
+import tomllib
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+Role = Literal["primary", "alternative", "stress", "undeclared"]
+ROLES: tuple[Role, ...] = ("primary", "alternative", "stress", "undeclared")
+"""primary: what the study is run for; alternative: another reading of it, or a detail; stress: could overturn a
+primary one; undeclared: of a run from before roles, or of a study that is not in the table"""
+Claim = Literal["above", "below", "apart"]
+CLAIMS: tuple[Claim, ...] = ("above", "below", "apart")
+Standing = Literal["supported", "contradicted", "inconclusive", "untested", "invalid"]
+STANDINGS: tuple[Standing, ...] = ("supported", "contradicted", "inconclusive", "untested", "invalid")
+REASONS = {
+    "ceiling": "the largest effect that this measurement could show does not differ from nothing",
+    "control": "its control could not have come out otherwise",
+    "few": "too few independent units for any answer",
+    "off_data": "the edit left the data so far that what follows says nothing of ordinary activations",
+}
+"""why a finding is invalid: code -> words"""
+
+
+class Declared(NamedTuple):
+    """What a study says of a finding before it is measured."""
+
+    role: Role
+    claim: Claim
+
+
+def standing(
+    low: float,
+    high: float,
+    control_low: float | None,
+    control_high: float | None,
+    claim: str,
+    invalid: str = "",
+) -> Standing:
+    """The standing of an estimate's interval beside its control's.
+
+    Supported where the intervals do not touch, on the side that was claimed; contradicted where they do not touch on the
+    other side; inconclusive where they touch. Untested without a control or without an interval; invalid, whatever the
+    numbers, where a reason says so. Disjoint intervals are stricter than a test at 5%: for two independent estimates of
+    equal precision they ask for about 2.8 standard errors of the difference (Schenker & Gentleman 2001).
+
+    Args:
+        low, high: the estimate's 95% interval.
+        control_low, control_high: the control's; both its number where it has no interval; None where there is none.
+        claim: one of `CLAIMS`. invalid: one of `REASONS`, or empty.
+    """
+    if invalid:
+        return "invalid"
+    if control_low is None or control_high is None:
+        return "untested"
+    if not all(map(math.isfinite, (low, high, control_low, control_high))):
+        return "untested"
+    if low <= control_high and high >= control_low:
+        return "inconclusive"
+    above = low > control_high
+    return "supported" if claim == "apart" or above == (claim == "above") else "contradicted"
+
+
+def declared(identifier: str) -> Declared:
+    """What `data/findings.toml` declares of a finding's id; ('undeclared', 'apart') where it is of no shipped study."""
+    for pattern, role in _table().roles:
+        if fnmatch.fnmatchcase(identifier, pattern):
+            claims = (claim for wanted, claim in _table().claims if fnmatch.fnmatchcase(identifier, wanted))
+            return Declared(role, next(claims, "above"))
+    return Declared("undeclared", "apart")
+
+
+class _Table(NamedTuple):
+    roles: tuple[tuple[str, Role], ...]
+    claims: tuple[tuple[str, Claim], ...]
+
+
+@functools.cache
+def _table() -> _Table:
+    studies = tomllib.loads((files("goalscope") / "data" / "findings.toml").read_text(encoding="utf-8"))
+    roles: list[tuple[str, Role]] = []
+    # The order of the lists is the order in which they are asked: a pattern of all ids stands last.
+    for role, key in (("primary", "primary"), ("stress", "stress"), ("alternative", "ids")):
+        roles += [(pattern, role) for study in studies.values() for pattern in study.get(key, ())]
+    claims: list[tuple[str, Claim]] = []
+    for claim in ("below", "apart"):
+        claims += [(pattern, claim) for study in studies.values() for pattern in study.get(claim, ())]
+    return _Table(tuple(roles), tuple(claims))
