@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "methods": {"activations", "stats"},
     "evidence": {"stats"},
     "plots": {"stats"},
-    "report": set(),
+    # How a finding stands is one rule; the pages read it, and otherwise files only.
+    "report": {"evidence"},
     "rollout": {"worlds", "policies", "activations", "methods", "plots"},
     "training": {"worlds", "policies", "rollout", "stats"},
     "studies": {

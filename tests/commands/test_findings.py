@@ -71,11 +71,23 @@ def test_findings_are_a_table(here: Path):
     done = call("findings")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["run", "policy", "id", "standing", "estimate", "low", "high", "control", "n", "unit"]
+    assert lines[0].split() == [
+        "run",
+        "policy",
+        "id",
+        "standing",
+        "estimate",
+        "low",
+        "high",
+        "control",
+        "n",
+        "unit",
+    ]
     assert lines[1].split() == [
         "one",
         "mouse",
         "reach.overall",
+        "supported",
         "0.8",
         "0.7",
         "0.9",

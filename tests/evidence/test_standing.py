@@ -42,7 +42,8 @@ def made(identifier: str = "reach.overall", **changes: object) -> Finding:
     ],
 )
 def test_the_five_standings(interval, control, claim, expected):
-    assert standing(*interval, *control, claim) == expected
+    (low, high), (control_low, control_high) = interval, control
+    assert standing(low, high, control_low, control_high, claim) == expected
 
 
 @pytest.mark.parametrize("reason", REASONS)

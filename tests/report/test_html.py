@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from goalscope.evidence.finding import LATER
 from goalscope.report import html
 from goalscope.report.html import grade, number, write_report
 from goalscope.report.reading import Row
@@ -123,10 +125,9 @@ def test_every_finding_stands_beside_its_control(make_run: MakeRun) -> None:
     assert "96.3% (94.8% to 97.8%) probability" in cells
     assert "8.0% (6.0% to 10.0%) untrained network" in cells
     assert "\N{MINUS SIGN}0.62 (\N{MINUS SIGN}0.92 to \N{MINUS SIGN}0.32) log-odds per SD" in cells
-    counted = "9 of 11 findings about mouse-topright differ from their control, 1 cannot be told from it"
-    assert counted in cells and "not graded: 1." in cells
+    assert "11 findings about mouse-topright: 9 supported, 1 inconclusive, 1 untested." in cells
     # Policies of one section are counted by themselves.
-    assert "mouse-corner : 6 findings, 6 differ from control" in cells
+    assert "mouse-corner : 6 findings: 6 supported" in cells
 
 
 def test_provenance_and_command(make_run: MakeRun) -> None:
@@ -188,8 +189,8 @@ def test_hostile_figure_is_sealed(make_run: MakeRun) -> None:
     assert alts == ["Where mouse-topright goes: four versions of one maze. Numbers are in the table."]
 
 
-def row_of(**given: float) -> Row:
-    texts = {name: "x" for name in Row.__dataclass_fields__}
+def row_of(**given: Any) -> Row:
+    texts = {name: "x" for name in Row.__dataclass_fields__ if name not in LATER}
     numbers = {
         "estimate": 0.5,
         "low": 0.4,
@@ -204,18 +205,22 @@ def row_of(**given: float) -> Row:
 @pytest.mark.parametrize(
     ("given", "kind", "sign"),
     [
-        ({}, "differs", "▲"),
-        ({"control": 0.9, "control_low": 0.8, "control_high": 1.0}, "differs", "▼"),
-        ({"control_high": 0.45}, "same", "≈"),
-        ({"control_high": 0.4}, "same", "≈"),
-        ({"control": 0.5, "control_low": math.nan, "control_high": math.nan}, "same", "≈"),
-        ({"control_low": math.nan, "control_high": math.nan}, "differs", "▲"),
-        ({"control": math.nan, "control_low": math.nan, "control_high": math.nan}, "open", "?"),
-        ({"low": math.nan}, "open", "?"),
-        ({"estimate": math.nan}, "open", "?"),
+        ({}, "supported", "▲"),
+        ({"control": 0.9, "control_low": 0.8, "control_high": 1.0}, "supported", "▼"),
+        ({"claim": "above"}, "supported", "▲"),
+        ({"claim": "below"}, "contradicted", "▲"),
+        ({"claim": "above", "control": 0.9, "control_low": 0.8, "control_high": 1.0}, "contradicted", "▼"),
+        ({"control_high": 0.45}, "inconclusive", "≈"),
+        ({"control_high": 0.4}, "inconclusive", "≈"),
+        ({"control": 0.5, "control_low": math.nan, "control_high": math.nan}, "inconclusive", "≈"),
+        ({"control_low": math.nan, "control_high": math.nan}, "supported", "▲"),
+        ({"control": math.nan, "control_low": math.nan, "control_high": math.nan}, "untested", "?"),
+        ({"low": math.nan}, "untested", "?"),
+        ({"estimate": math.nan}, "untested", "?"),
+        ({"invalid": "ceiling"}, "invalid", "✗"),
     ],
 )
-def test_grade(given: dict[str, float], kind: str, sign: str) -> None:
+def test_grade(given: dict[str, Any], kind: str, sign: str) -> None:
     found = grade(row_of(**given))
     assert (found.kind, found.sign) == (kind, sign)
 
@@ -260,9 +265,7 @@ def test_a_run_without_figures_and_findings(make_run: MakeRun) -> None:
     table = pq.read_table(folder / "findings.parquet")
     pq.write_table(table.slice(0, 0), folder / "findings.parquet")
     _, page = report_of(folder)
-    assert "0 of 0 findings differ" in page.text and not any(
-        tag in ("svg", "table") for tag, _ in page.elements
-    )
+    assert "0 findings: none." in page.text and not any(tag in ("svg", "table") for tag, _ in page.elements)
 
 
 def test_failed_write_keeps_the_old_report(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,3 +281,37 @@ def test_failed_write_keeps_the_old_report(make_run: MakeRun, monkeypatch: pytes
         write_report(folder)
     assert (folder / "report.html").read_bytes() == old
     assert not list(folder.glob("*.part"))
+
+
+def roles_of(folder: Path, **roles: str) -> None:
+    """Gives the subject's findings roles by id; the others are alternatives."""
+    table = pq.read_table(folder / "findings.parquet").to_pylist()
+    quick = roles.pop("quick", "") == "yes"
+    for row in table:
+        row |= {
+            "role": roles.get(row["id"].replace(".", "_"), "alternative"),
+            "claim": "above",
+            "invalid": "",
+            "quick": quick,
+        }
+    pq.write_table(pa.Table.from_pylist(table), folder / "findings.parquet")
+
+
+def test_primary_findings_are_shown_and_the_rest_folded(make_run: MakeRun) -> None:
+    folder = make_run()
+    first = pq.read_table(folder / "findings.parquet").to_pylist()[0]["id"]
+    roles_of(folder, **{first.replace(".", "_"): "primary"})
+    text, page = report_of(folder)
+    for row in pq.read_table(folder / "findings.parquet").to_pylist():
+        assert row["id"] in page.text
+    folded = text.index('<details class="more">')
+    assert text.index(f"<code>{first}</code>") < folded
+    assert re.search(r"\d+ more: alternatives, details, stress tests", page.text)
+    assert "A quick run" not in page.text
+
+
+def test_a_quick_run_says_so_above_its_headline(make_run: MakeRun) -> None:
+    folder = make_run()
+    roles_of(folder, quick="yes")
+    text, _ = report_of(folder)
+    assert text.index("A quick run.") < text.index('<div class="lead">')

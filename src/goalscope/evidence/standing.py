@@ -10,6 +10,7 @@ import fnmatch
 import functools
 import math
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
@@ -71,26 +72,25 @@ def standing(
 
 def declared(identifier: str) -> Declared:
     """What `data/findings.toml` declares of a finding's id; ('undeclared', 'apart') where it is of no shipped study."""
-    for pattern, role in _table().roles:
-        if fnmatch.fnmatchcase(identifier, pattern):
-            claims = (claim for wanted, claim in _table().claims if fnmatch.fnmatchcase(identifier, wanted))
-            return Declared(role, next(claims, "above"))
-    return Declared("undeclared", "apart")
 
+    def among(patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatchcase(identifier, pattern) for pattern in patterns)
 
-class _Table(NamedTuple):
-    roles: tuple[tuple[str, Role], ...]
-    claims: tuple[tuple[str, Claim], ...]
+    lists = _lists()
+    if not among(lists["ids"]):
+        return Declared("undeclared", "apart")
+    role: Role = (
+        "primary" if among(lists["primary"]) else "stress" if among(lists["stress"]) else "alternative"
+    )
+    claim: Claim = "below" if among(lists["below"]) else "apart" if among(lists["apart"]) else "above"
+    return Declared(role, claim)
 
 
 @functools.cache
-def _table() -> _Table:
-    studies = tomllib.loads((files("goalscope") / "data" / "findings.toml").read_text(encoding="utf-8"))
-    roles: list[tuple[str, Role]] = []
-    # The order of the lists is the order in which they are asked: a pattern of all ids stands last.
-    for role, key in (("primary", "primary"), ("stress", "stress"), ("alternative", "ids")):
-        roles += [(pattern, role) for study in studies.values() for pattern in study.get(key, ())]
-    claims: list[tuple[str, Claim]] = []
-    for claim in ("below", "apart"):
-        claims += [(pattern, claim) for study in studies.values() for pattern in study.get(claim, ())]
-    return _Table(tuple(roles), tuple(claims))
+def _lists() -> dict[str, list[str]]:
+    """The lists of all studies taken together, by their names in the file."""
+    studies = tomllib.loads(
+        (files("goalscope") / "data" / "findings.toml").read_text(encoding="utf-8")
+    ).values()
+    names = ("ids", "primary", "stress", "below", "apart")
+    return {name: [pattern for study in studies for pattern in study.get(name, ())] for name in names}

@@ -88,12 +88,11 @@ class Store:
 
     def whole(self) -> Store:
         """The same without the findings of quick runs, which are named among the problems."""
-        quick = self.table["quick"]
-        runs = sorted(set(self.table.filter(quick)["run"].to_pylist()))
+        runs = sorted(set(self.table.filter(pc.field("quick"))["run"].to_pylist()))
         reason = "a quick run, with fewer levels than the study has: --quick takes it too"
         named = [Problem(str(self.root / run), reason) for run in runs]
         kept = tuple(run for run in self.runs if run not in runs)
-        return Store(self.root, kept, self.table.filter(pc.invert(quick)), (*self.problems, *named))
+        return Store(self.root, kept, self.table.filter(~pc.field("quick")), (*self.problems, *named))
 
     def query(self, sql: str) -> pa.Table:
         """The answer of one SELECT over the table `findings`, in DuckDB's SQL.

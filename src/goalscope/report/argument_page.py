@@ -21,7 +21,7 @@ from goalscope.report.templates import style, template
 
 MARKS = {"stands": ("▲", "stands"), "falls": ("▼", "falls"), "no evidence": ("?", "no evidence")}
 """the sign and the words of each status"""
-_BADGES = {"stands": "differs", "falls": "same", "no evidence": "open"}
+_BADGES = {"stands": "supported", "falls": "inconclusive", "no evidence": "untested"}
 """the report's badge that has the colours of each status"""
 _CASES = {"affirmative": "Affirmative case", "risk": "Risk case"}
 _SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))

@@ -2,8 +2,8 @@
 
 `write_report` reads files only, so a report can be made anew from any run folder, also an old one, without
 the network that the study examined. What a reader must be able to trust is stated on the page itself: the
-control stands beside each estimate, and the rule by which a finding is said to differ from its control is
-written above the tables.
+control stands beside each estimate, and the rule by which a finding's claim stands or falls is written above
+the tables. What the study was run for is shown; the rest is there, folded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from goalscope.evidence.standing import REASONS, STANDINGS, Standing, standing
 from goalscope.files import write_whole
 from goalscope.report.inline import figure_markup
 from goalscope.report.reading import Picture, Row, Run, read_run
@@ -29,45 +30,41 @@ _SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy
 
 @dataclass(frozen=True)
 class Grade:
-    """What the intervals say about a finding and its control.
+    """How a finding stands.
 
     Attributes:
-        kind: "differs", "same" or "open".
+        kind: its standing (`evidence.standing`).
         sign: a character that repeats it for the eye.
         text: the badge.
     """
 
-    kind: str
+    kind: Standing
     sign: str
     text: str
 
 
-_ABOVE = Grade("differs", "▲", "differs from control: above")
-_BELOW = Grade("differs", "▼", "differs from control: below")
-_SAME = Grade("same", "≈", "not distinguishable from control")
+_EXAMPLES = (
+    Grade("supported", "▲", "supported: above control"),
+    Grade("contradicted", "▼", "contradicted: below control"),
+    Grade("inconclusive", "≈", "inconclusive"),
+)
 
 
 def grade(row: Row) -> Grade:
-    """Grades a finding by whether its 95% interval and that of its control are disjoint.
-
-    A control without an interval counts as its single number. A finding without an interval, or without a
-    control, is not graded. Disjoint intervals are a stricter rule than a test at 5%: for two independent
-    estimates of equal precision they ask for about 2.8 standard errors of the difference (Schenker &
-    Gentleman 2001).
-    """
+    """The standing of a finding, with the side of its control on which it lies, or why there is no answer."""
     if not math.isfinite(row.estimate):
-        return Grade("open", "?", "not estimated")
-    if not (math.isfinite(row.low) and math.isfinite(row.high)):
-        return Grade("open", "?", "no interval, not graded")
-    if not math.isfinite(row.control):
-        return Grade("open", "?", "no control, not graded")
-    low = row.control_low if math.isfinite(row.control_low) else row.control
-    high = row.control_high if math.isfinite(row.control_high) else row.control
-    if row.low > high:
-        return _ABOVE
-    if row.high < low:
-        return _BELOW
-    return _SAME
+        return Grade("untested", "?", "untested: not estimated")
+    has = math.isfinite(row.control)
+    low, high = (x if math.isfinite(x) else row.control for x in (row.control_low, row.control_high))
+    kind = standing(row.low, row.high, low if has else None, high if has else None, row.claim, row.invalid)
+    if kind == "invalid":
+        return Grade(kind, "✗", f"invalid: {REASONS.get(row.invalid, row.invalid)}")
+    if kind == "untested":
+        return Grade(kind, "?", f"untested: no {'interval' if has else 'control'}")
+    if kind == "inconclusive":
+        return Grade(kind, "≈", "inconclusive: not distinguishable from control")
+    above = row.low > high
+    return Grade(kind, "▲" if above else "▼", f"{kind}: {'above' if above else 'below'} control")
 
 
 def write_report(run_folder: str | os.PathLike[str]) -> Path:
@@ -131,7 +128,7 @@ def _page(run: Run, shown: int) -> dict[str, Any]:
     unplaced = {picture.section for picture in run.pictures} - set(keys)
     lead = [figure for key in sorted({"headline", *unplaced}) for figure in _figures(run, key, shown)]
     subject = run.findings[0].policy if run.findings else ""
-    grades = [grade(row).kind for row in run.findings if row.policy == subject]
+    grades: list[Standing] = [grade(row).kind for row in run.findings if row.policy == subject]
     if "headline" not in keys:
         sections = _with_headline_rows(run, sections)
     return {
@@ -142,11 +139,10 @@ def _page(run: Run, shown: int) -> dict[str, Any]:
         "counts": {
             "subject": subject,
             "all": len(grades),
-            "differs": grades.count("differs"),
-            "same": grades.count("same"),
-            "open": grades.count("open"),
+            "words": _counted(grades),
         },
-        "examples": [_ABOVE, _SAME],
+        "quick": any(row.quick for row in run.findings),
+        "examples": _EXAMPLES,
         "provenance": list(_flat(run.provenance)),
         "command": run.command,
     }
@@ -176,23 +172,32 @@ def _groups(rows: Sequence[Row]) -> list[dict[str, Any]]:
     groups = []
     for policy in dict.fromkeys(row.policy for row in rows):
         mine = [row for row in rows if row.policy == policy]
-        grades = [grade(row).kind for row in mine]
+        first = [row for row in mine if row.role == "primary"]
+        rest = [row for row in mine if row.role != "primary"]
         groups.append(
             {
                 "policy": policy,
-                "rows": [_cells(row) for row in mine],
-                "differs": grades.count("differs"),
-                "same": grades.count("same"),
-                "open": grades.count("open"),
+                "words": f"{len(mine)} finding{'s' * (len(mine) != 1)}: {_counted([grade(row).kind for row in mine])}",
+                # Without a primary finding nothing is left to fold the others under.
+                "rows": [_cells(row) for row in first or rest],
+                "more": [_cells(row) for row in rest] if first else [],
             }
         )
     return groups
+
+
+def _counted(kinds: Sequence[Standing]) -> str:
+    """'3 supported, 1 inconclusive': the standings that occur, in their order."""
+    counts = ((kinds.count(kind), kind) for kind in STANDINGS)
+    return ", ".join(f"{count} {kind}" for count, kind in counts if count) or "none"
 
 
 def _cells(row: Row) -> dict[str, Any]:
     """One finding as the texts of its cells."""
     share = row.unit.strip().lower() in _SHARES
     how = (
+        ("role", row.role),
+        ("claim", f"{row.claim} control" if row.claim != "apart" else "apart from control, on either side"),
         ("method", row.method),
         ("site", row.site),
         ("world", row.world),

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from goalscope.evidence.finding import LATER
+
 
 @dataclass(frozen=True)
 class Section:
@@ -32,7 +34,7 @@ class Section:
 class Row:
     """One finding as it stands in the file; numbers that are missing are nan, n is -1 where it is missing.
 
-    Attributes: the columns of `findings.parquet`.
+    Attributes: the columns of `findings.parquet`; the last four are missing in files of version 0.1.0.
     """
 
     id: str
@@ -53,6 +55,10 @@ class Row:
     world: str
     seed: str
     code_version: str
+    role: str = "undeclared"
+    claim: str = "apart"
+    invalid: str = ""
+    quick: bool = False
 
     @property
     def section(self) -> str:
@@ -174,21 +180,28 @@ def _findings(path: Path) -> tuple[Row, ...]:
     except pa.ArrowException as error:
         raise ValueError(f"{path} is not a readable Parquet file ({error}): run the study again") from error
     names = [field.name for field in fields(Row)]
-    missing = [name for name in names if name not in table.column_names]
+    missing = [name for name in names if name not in (*table.column_names, *LATER)]
     if missing:
         raise ValueError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"
         )
-    return tuple(_row(entry, path) for entry in table.select(names).to_pylist())
+    return tuple(
+        _row(entry, path)
+        for entry in table.select([name for name in names if name in table.column_names]).to_pylist()
+    )
 
 
 def _row(entry: Mapping[str, Any], path: Path) -> Row:
     values: dict[str, Any] = {}
     for field in fields(Row):
+        if field.name not in entry:  # a file from before there was such a column
+            continue
         value = entry[field.name]
         try:
             if field.type == "float":
                 values[field.name] = math.nan if value is None else float(value)
+            elif field.type == "bool":
+                values[field.name] = bool(value)
             elif field.type == "int":
                 values[field.name] = -1 if value is None else int(value)
             else:

@@ -20,7 +20,12 @@ from goalscope.report.html import number
 from goalscope.report.inline import figure_markup
 from goalscope.report.templates import style, template
 
-_SIGNS = {"yes": ("differs", "✓"), "no": ("same", "✗"), "ambiguous": ("open", "~"), "void": ("open", "○")}
+_SIGNS = {
+    "yes": ("supported", "✓"),
+    "no": ("inconclusive", "✗"),
+    "ambiguous": ("untested", "~"),
+    "void": ("untested", "○"),
+}
 _WORDS = {"yes": "came true", "no": "did not", "ambiguous": "ambiguous", "void": "void"}
 _SHARES = ("probability", "share", "fraction", "accuracy")
 
