@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from goalscope.policies import PolicyOutput
 from goalscope.worlds.maze import MazeState, Move
 from goalscope.worlds.maze.kernels import MOVE_COLUMNS, MOVE_ROWS
-from goalscope.worlds.maze.paths import distances, top_right
+from goalscope.worlds.maze.paths import bounding_box, distances, top_right
 
 RULES = ("cheese", "corner", "corner-then-cheese", "up-and-right")
 """Rules of the state alone. `right_hand_scores` needs the moves before, too."""
@@ -46,6 +46,26 @@ def rule_scores(rule: str, state: MazeState) -> np.ndarray:
         target = np.where((near & (state.cheese[:, 0] >= 0))[:, None], state.cheese, corner)
         return _toward(state, target)
     raise KeyError(f"no rule {rule!r}; there are {', '.join(RULES)}")
+
+
+def limited_scores(state: MazeState, near: int, inner: bool) -> np.ndarray:
+    """A pursuit of limited range: to the cheese where it is near, or off the border; else to the top-right square.
+
+    Args:
+        state: N mazes.
+        near: the cheese is near where at most this many steps lead to it.
+        inner: whether a cheese that lies not on the border of its maze is sought from anywhere.
+
+    Returns:
+        [N, 5] float: 1 for a preferred move, 0 for others; without cheese, to the top-right square.
+    """
+    there = state.cheese[:, 0] >= 0
+    steps = distances(state.walls, state.cheese)[np.arange(len(state)), state.mouse[:, 0], state.mouse[:, 1]]
+    box = bounding_box(state)
+    row, column = state.cheese.astype(int).T
+    off = (row > box[:, 0]) & (row < box[:, 1]) & (column > box[:, 2]) & (column < box[:, 3])
+    sought = there & ((steps <= near) | (off & inner))
+    return _toward(state, np.where(sought[:, None], state.cheese, top_right(state)))
 
 
 def right_hand_scores(state: MazeState, moves: np.ndarray) -> np.ndarray:

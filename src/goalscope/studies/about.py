@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from goalscope.evidence.finding import Finding
+from goalscope.evidence.standing import declared
 from goalscope.stats import Estimate
 
 
@@ -20,6 +21,8 @@ class About:
     """in words, with its parameters"""
     seed: int
     code_version: str
+    quick: bool = False
+    """fewer levels than the study has"""
 
 
 class Subject(Protocol):
@@ -60,7 +63,11 @@ def finding(
     name: str, question: str, estimate: Estimate, control: Estimate | None, control_name: str, method: str,
     found: Subject, about: About, unit: str = "probability", site: str = "behaviour",
 ) -> Finding:  # fmt: skip
-    """One finding of a policy; a control of None says why in its name, one without an interval has none."""
+    """One finding of a policy; a control of None says why in its name, one without an interval has none.
+
+    Its role and what it claims are those that `data/findings.toml` declares for its id.
+    """
+    role, claim = declared(name)
     beside = (None, None, None)
     if control is not None:
         known = math.isfinite(control.low) and math.isfinite(control.high)
@@ -69,5 +76,5 @@ def finding(
         id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high, n=estimate.n,
         unit=unit, control=beside[0], control_low=beside[1], control_high=beside[2], control_name=control_name,
         method=method, site=site, policy=found.name, policy_sha256=found.sha256, world=about.world, seed=about.seed,
-        code_version=about.code_version,
+        code_version=about.code_version, role=role, claim=claim, quick=about.quick,
     )  # fmt: skip

@@ -24,6 +24,8 @@ CONTROL = "untrained"
 """the name of the untrained control, which no other policy may have"""
 SEEDS = 2**31
 """seeds are below this"""
+QUICK = "A quick run, with fewer levels than the study: "
+"""how its headline begins"""
 Say = Callable[[str], None]
 """takes one line of progress"""
 Placed = tuple[str, str, Figure]
@@ -94,9 +96,9 @@ def control_of(policy: Policy, seed: int, device: str = "cpu", blank: Policy | N
     return blank or untrained(policy.config, seed=seed, device=device)
 
 
-def about(world: str, seed: int) -> About:
+def about(world: str, seed: int, quick: bool = False) -> About:
     """The origin of a run's findings, with the code as it is now."""
-    return About(world, seed, code_version())
+    return About(world, seed, code_version(), quick)
 
 
 def provenance(study: str, policies: Sequence[Policy], about: About, **further: Any) -> dict[str, Any]:
@@ -151,9 +153,10 @@ def finish(
     """
     write_findings(run.path / "findings.parquet", made.findings)
     write_figures(run.path, made.figures, made.shown)
-    record = {"title": made.title, "headline": made.headline, "sections": made.sections, **made.further}
+    headline = QUICK * any(finding.quick for finding in made.findings) + made.headline
+    record = {"title": made.title, "headline": headline, "sections": made.sections, **made.further}
     run.write_json("run.json", {**record, "provenance": provenance, "command": command})
     say("report")
     write_report(run.path)
     run.commit()
-    return Outcome(out, made.headline, made.findings)
+    return Outcome(out, headline, made.findings)

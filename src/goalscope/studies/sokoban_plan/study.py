@@ -113,7 +113,7 @@ def prepare(options: Options) -> Setup:
     blank = frame.control_of(policy, options.seed, blank=options.blank)
     sizes = options.sizes or sizes_of(policy, options.quick)
     sets = level_sets(policy, sizes, options.levels)
-    about = frame.about(f"sokoban, {size} x {size}, {boxes} boxes", options.seed)
+    about = frame.about(f"sokoban, {size} x {size}, {boxes} boxes", options.seed, options.quick)
     return Setup(policy, blank, without_memory(policy), places, size, boxes, sizes, sets, about)
 
 
