@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from goalscope.activations import add, capture, editing, replace, sites, zero
+from goalscope.activations import Edit, add, capture, clamp, editing, mean, replace, resample, sites, zero
 from goalscope.activations.sites import tensors
 from goalscope.policies import PolicyOutput
 
@@ -308,3 +308,53 @@ def test_what_a_function_does_in_place_stays_at_its_site():
     with editing(module, {"relu:in": lambda tensor: tensor.zero_()}):
         assert torch.equal(module(x), torch.ones(2, 3))
     assert x.all()
+
+
+class InPlace(nn.Module):
+    """A skip that is added in place, as many networks have."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu, self.last = nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        h += x
+        return self.last(self.relu(h))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        replace, lambda given: given, lambda given: [given], lambda given: lambda _: given,
+        lambda given: [add(0.0), lambda _: given], lambda given: Edit(lambda old, whole, part: given),
+        lambda given: resample(given), lambda given: add(given), lambda given: clamp(given, given),
+        lambda given: replace(given, samples=[0, 2]), lambda given: replace(given[0]),
+    ],
+)  # fmt: skip
+def test_what_the_network_does_in_place_leaves_the_callers_tensors_alone(edit: Any):
+    torch.manual_seed(0)
+    module, x, given = InPlace().eval(), torch.randn(3, 4), torch.randn(3, 4)
+    kept = given.clone()
+    with torch.no_grad(), editing(module, {"first": edit(given)}):
+        first = module(x).clone()
+        second = module(x)
+    assert torch.equal(given, kept)
+    assert torch.equal(first, second)
+
+
+def test_an_edit_called_by_hand_gives_a_tensor_of_its_own():
+    given = torch.randn(3, 4)
+    for edit in (
+        replace(given),
+        replace(given[0]),
+        mean(),
+        zero(),
+        add(given),
+        clamp(given),
+        resample(given),
+    ):
+        whole = torch.randn(3, 4)
+        kept, was = given.clone(), whole.clone()
+        edit(whole).add_(1.0)
+        assert torch.equal(given, kept) and torch.equal(whole, was)

@@ -129,13 +129,13 @@ def mean(**part: Any) -> Edit:
         if where.axis is None:
             if whole.numel() < 2:
                 raise Refused(f"the mean over one sample changes nothing (shape {list(whole.shape)})")
-            return whole.mean().expand_as(old)
+            return whole.mean().expand_as(old).clone()
         view = whole.movedim(where.axis, 1)
         if view.numel() == view.shape[1]:
             raise Refused(f"the mean over one sample changes nothing (shape {list(whole.shape)})")
         means = view.mean([k for k in range(view.ndim) if k != 1])
         means = means if where.channels is None else means[where.channels]
-        return means.reshape(1, -1, *[1] * (old.ndim - 2)).expand_as(old)
+        return means.reshape(1, -1, *[1] * (old.ndim - 2)).expand_as(old).clone()
 
     return _edit(change, part)
 
@@ -206,7 +206,12 @@ def replace(values: Values, **part: Any) -> Edit:
             [samples, channels, positions], with or without axis 0.
         **part: the part to change.
     """
-    return _edit(lambda old, whole, where: _fit(values, old, whole, where).expand_as(old), part)
+
+    def change(old: Tensor, whole: Tensor, where: Part) -> Tensor:
+        given = _fit(values, old, whole, where).expand_as(old)
+        return given.clone() if where.index is None else given  # a part is copied to its place
+
+    return _edit(change, part)
 
 
 def _edit(change: Callable[[Tensor, Tensor, Part], Tensor], part: dict[str, Any]) -> Edit:

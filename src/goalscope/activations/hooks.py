@@ -189,7 +189,8 @@ class editing:
 
     `with editing(module, {site: edit}): out = module(x)`. Gradients flow through edits. Hooks go when the block
     ends. An edit is one of the edits of this package, a tensor (as `replace`), a function from tensor to a tensor of
-    the same shape, or a list of these, applied in order. Without `@`, every call of a module is edited.
+    the same shape, or a list of these, applied in order. Without `@`, every call of a module is edited. The network
+    gets a copy of what an edit gives, so what it does in place leaves the caller's tensors as they are.
 
     Args:
         module: any module.
@@ -237,7 +238,7 @@ class editing:
                     f"edit at {site.text!r}: the site has shape {list(value.shape)}, the edit gave {list(new.shape)}"
                 )
             value = new
-        return with_tensor(whole, path, _in_layout_of(was, value))
+        return with_tensor(whole, path, _handed_over(was, value))
 
 
 def warn_of_randomness(module: nn.Module) -> None:
@@ -337,8 +338,9 @@ def _functions(text: str, edit: Any) -> list[EditLike]:
     return [lambda tensor: function(tensor.clone())]
 
 
-def _in_layout_of(was: Tensor, new: Tensor) -> Tensor:
-    """The values in the type and memory format that the next layer would have got: so they sum in one order."""
-    if new is was or (new.stride() == was.stride() and new.dtype == was.dtype and new.device == was.device):
-        return new
-    return torch.empty_like(was).copy_(new)
+def _handed_over(was: Tensor, new: Tensor) -> Tensor:
+    """A copy for the network, in the type and memory format that the next layer would have got.
+
+    So it sums in one order; and what the network does in place reaches no tensor that the caller holds.
+    """
+    return new if new is was else torch.empty_like(was).copy_(new)

@@ -7,12 +7,13 @@ at once and see nothing of each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any
 
 from torch import nn
+from torch.nn.modules import module as torch_module
 
 from goalscope.activations.attention import Unfused, has_fused_paths, projections
 from goalscope.activations.sites import Site, Visit, find
@@ -102,6 +103,10 @@ class Watch:
         new = self.visit(site, whole, call)
         return whole if new is None else new
 
+    def acts_on(self, modules: Iterable[nn.Module]) -> bool:
+        """Whether it acts in this context on one of these modules."""
+        return self in _OPEN.get() and any(child in self._at for child in modules)
+
     def refuse_unreached(self) -> None:
         """Raises ValueError where a site was never visited, and says why that may be."""
         missed = [site for site, times in self.reached.items() if not times]
@@ -116,3 +121,21 @@ class Watch:
         else:
             why = "the forward does not call these modules for such an input"
         raise ValueError(f"{type(self.module).__name__}: never reached {names}; {why}")
+
+
+def watched(module: nn.Module) -> bool:
+    """Whether an edit or a capture would act in a forward of this module, here and now."""
+    inside = list(module.modules())
+    return any(watch.acts_on(inside) for watch in _OPEN.get())
+
+
+def foreign_hooks(module: nn.Module) -> list[tuple[str, Any]]:
+    """(name of the module, hook) of the forward hooks that are not of this package."""
+    found: list[tuple[str, Any]] = []
+    for hooks in (torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks):
+        found += [("every module", hook) for hook in hooks.values()]
+    for name, child in module.named_modules():
+        found += [
+            (name, hook) for hook in (*child._forward_pre_hooks.values(), *child._forward_hooks.values())
+        ]
+    return [(name, hook) for name, hook in found if not isinstance(getattr(hook, "__self__", None), Watch)]

@@ -396,3 +396,37 @@ def test_errors_name_the_site_and_mend_it():
         rest(torch.zeros(3, 4, 5))
     with pytest.raises(ValueError, match="no 'logit'"):
         recompute_from(module, ":out.logit", inputs)
+
+
+class Ticking(nn.Module):
+    """Its mode and its ticks are built into a graph of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.ticks, self.first, self.last = 1, nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for _ in range(self.ticks):
+            x = self.last(x)
+        return torch.nn.functional.dropout(x, 0.5, self.training)
+
+
+def test_a_module_that_has_changed_since_is_run_again_by_the_caller():
+    torch.manual_seed(0)
+    module, x = Ticking().eval(), torch.randn(3, 4)
+    rest = recompute_from(module, "first", x)
+    assert rest.traced
+    good = rest(rest.value)
+    for change, back in (
+        (lambda: module.train(), lambda: module.eval()),
+        (lambda: setattr(module, "ticks", 3), lambda: setattr(module, "ticks", 1)),
+    ):
+        change()
+        with pytest.raises(ValueError, match="call recompute_from again"):
+            rest(rest.value)
+        back()
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ValueError, match="precision"):
+        rest(rest.value)
+    rest.value.zero_()  # a copy: what was recorded is not the caller's to change
+    assert torch.equal(rest(module.first(x)), good)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import hashlib
 import os
 import signal
 import subprocess
@@ -19,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from goalscope.activations import capture, stored, stream
+from goalscope.activations import add, capture, editing, stored, stream, zero
+from goalscope.activations.content import digest
 from goalscope.activations.streaming import shards
 
 SITES = ["blocks.1", "hidden_relu", ":out.value"]
@@ -65,8 +65,7 @@ def test_rows_are_the_captured_ones(compact: tuple[nn.Module, Tensor], batches: 
     table = pq.read_table(tmp_path / "a" / "index.parquet").to_pydict()
     assert table["first_row"] == [0, 60, 120, 180] and sum(table["rows"]) == 235
     assert table["first_batch"] == [0, 3, 6, 9] and table["batches"] == [3, 3, 3, 3]
-    hashes = [hashlib.sha256(batches[k].numpy().tobytes()).hexdigest() for k in table["first_batch"]]
-    assert table["inputs"] == hashes
+    assert table["inputs"] == [digest(batches[k]) for k in table["first_batch"]]
 
 
 @pytest.mark.parametrize("how", [iter, lambda batches: lambda: (x for x in batches), tuple])
@@ -317,3 +316,70 @@ def test_reading_what_is_not_there(compact: tuple[nn.Module, Tensor], batches: l
     (tmp_path / "shard-000001.safetensors").unlink()
     with pytest.raises(ValueError, match=r"lacks shard-000001\.safetensors"):
         stored(tmp_path)
+
+
+class Ticks(nn.Module):
+    """The same weights with another number of ticks."""
+
+    def __init__(self, ticks: int = 1):
+        super().__init__()
+        self.ticks = ticks
+        self.layer = nn.Linear(4, 4)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(self.ticks):
+            x = self.layer(x)
+        return self.drop(x)
+
+
+def test_what_changes_the_activations_is_another_folder(tmp_path: Path):
+    torch.manual_seed(0)
+    module, other, x = Ticks().eval(), Ticks(3).eval(), [torch.randn(6, 4)]
+    other.load_state_dict(module.state_dict())
+    stream(module, x, ["drop"], tmp_path)
+    with pytest.raises(ValueError, match="another configuration or mode of the module"):
+        stream(other, x, ["drop"], tmp_path)
+    with (
+        pytest.warns(UserWarning, match="training mode"),
+        pytest.raises(ValueError, match="configuration or mode"),
+    ):
+        stream(module.train(), x, ["drop"], tmp_path)
+    module.eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ValueError, match="another precision"):
+        stream(module, x, ["drop"], tmp_path)
+    with pytest.raises(ValueError, match="another first batch"):
+        stream(module, [torch.cat([x[0], x[0]])[:6].reshape(3, 8)[:, :4]], ["drop"], tmp_path)
+    handle = module.layer.register_forward_hook(lambda _, args, out: out * 2)
+    with pytest.raises(ValueError, match="another hook on the module"):
+        stream(module, x, ["drop"], tmp_path)
+    handle.remove()
+    assert stream(module, x, ["drop"], tmp_path).rows == 6
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_folder_made_under_an_edit_is_of_that_call(tmp_path: Path, first: bool):
+    torch.manual_seed(0)
+    module, x = Ticks().eval(), [torch.randn(6, 4)]
+
+    def edited(edit: Any) -> Any:
+        with editing(module, {"layer": edit}):
+            module(x[0])
+            return stream(module, x, ["drop"], tmp_path)
+
+    kept = edited(zero()) if first else stream(module, x, ["drop"], tmp_path)
+    assert (kept.read("drop") == 0).all() == first
+    for again in (
+        lambda: edited(add(1.0)),
+        *([lambda: stream(module, x, ["drop"], tmp_path)] if first else []),
+    ):
+        with pytest.raises(ValueError, match="another editing block"):
+            again()
+
+
+def test_an_edit_in_another_block_of_another_module_does_not_count(tmp_path: Path):
+    module, other, x = Ticks().eval(), Ticks().eval(), [torch.randn(6, 4)]
+    stream(module, x, ["drop"], tmp_path)
+    with editing(other, {"layer": zero()}):
+        other(x[0])
+        assert stream(module, x, ["drop"], tmp_path).rows == 6

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 
+from goalscope.activations.content import precision, settings_of
 from goalscope.activations.hooks import editing, warn_of_randomness
 from goalscope.activations.recompute.trace import (
     Trace,
@@ -39,7 +40,8 @@ class Remainder:
     """A forward that waits at a site; call it with a value for the site to get the module's output.
 
     Gradients flow from the output to that value (and to the parameters that are read after the site). Parameters
-    are read when it is called; what does not depend on the site is as it was when the forward was run.
+    are read when it is called; what does not depend on the site is as it was when the forward was run. A module whose
+    mode or settings have changed since is refused.
 
     Attributes:
         site: name of the site.
@@ -68,7 +70,8 @@ class Remainder:
             value: a tensor of the site's shape.
 
         Raises:
-            ValueError: another shape; the message has the site and both shapes.
+            ValueError: another shape; the message has the site and both shapes. Another mode, setting or precision of
+                the module than when it was run.
         """
         if not isinstance(value, Tensor) or value.shape != self.value.shape:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -246,14 +249,21 @@ def recompute_from(module: nn.Module, site: str, inputs: Tensor | tuple) -> Rema
         warn_untraceable(module, error)
         return _by_full_forwards(module, site, arguments)
 
+    made_under = settings_of(module), precision()
+
     def run(value: Tensor) -> Any:
+        if (settings_of(module), precision()) != made_under:
+            raise ValueError(
+                f"{type(module).__name__} has another mode, settings or precision (autocast) than when recompute_from ran "
+                "it; call recompute_from again"
+            )
         if hooked(module):  # an edit of somebody else, made since: a graph would pass it by
             with editing(module, {site: lambda _: value.clone()}):
                 return module(*arguments)
         return recording.run(site, value)
 
     steps = len(recording.plans[site].steps)
-    return Remainder(site, recording.value(site), recording.output, run, steps)
+    return Remainder(site, recording.value(site).clone(), recording.output, run, steps)
 
 
 def warn_untraceable(module: nn.Module, error: Exception) -> None:

@@ -5,7 +5,6 @@ The format of a shard is safetensors; each says in its header what it was made f
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from goalscope.activations.content import digest
 from goalscope.activations.hooks import Recorder, refuse_uncounted, sample_count
 from goalscope.files import whole_file
 
@@ -73,7 +73,7 @@ class Shard:
         if not self._count:
             raise ValueError(f"batch {self.line['first_batch'] + self.line['batches']} is empty")
         if not self.line["batches"]:
-            self.line["inputs"] = fingerprint(inputs)
+            self.line["inputs"] = digest(inputs)
         recorder.run(arguments, self.line["first_row"] + self.line["rows"])
         self.line["rows"] += self._count
         self.line["batches"] += 1
@@ -183,19 +183,6 @@ def whole_shards(path: Path, origin: dict[str, Any]) -> list[dict[str, Any]]:
         ):
             return index
         index.append(line)
-
-
-def fingerprint(inputs: Any) -> str:
-    """sha256 of the inputs of a forward, in hexadecimal."""
-    digest = hashlib.sha256()
-    for x in inputs if isinstance(inputs, tuple) else (inputs,):
-        digest.update(raw_bytes(x) if isinstance(x, Tensor) else repr(x).encode())
-    return digest.hexdigest()
-
-
-def raw_bytes(tensor: Tensor) -> bytes:
-    """The numbers of a tensor as they lie in memory, in the order of its axes."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 @contextmanager

@@ -10,10 +10,10 @@ shards.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,18 +28,18 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from goalscope.activations.content import code_of, digest, precision, settings_of, weights_of
 from goalscope.activations.hooks import Inputs, Recorder
 from goalscope.activations.sites import EVERY, parse
 from goalscope.activations.streaming.shards import (
     INDEX,
     Shard,
     clear_errors,
-    fingerprint,
-    raw_bytes,
     whole_shards,
     write_index,
     write_shard,
 )
+from goalscope.activations.watch import foreign_hooks, watched
 
 _LOCK = ".lock"
 _OURS = re.compile(r"shard-\d{6}\.safetensors(\.part)?|index\.parquet(\.part)?|\.lock")
@@ -123,7 +123,9 @@ def stream(
     The same call after a kill, a full disk or an error goes on at the first missing shard, and after the end it only
     reads the index. The inputs must be the same again, which is checked on the first batch of each shard that is there;
     other batches are not looked at, nor, of an iterable whose shards are all there, any but its first. The numbers
-    are those of `capture`, batch by batch; rows are stored in the order of their axes.
+    are those of `capture`, batch by batch; rows are stored in the order of their axes. A folder is of one module with its
+    weights, settings and mode, and of one precision (autocast, default type). Under `editing` a folder is of one
+    call: it is not gone on with. Of hooks that somebody else has set their code counts, not what they close over.
 
     Args:
         module: any module; it runs as it is, without gradients.
@@ -206,7 +208,7 @@ def _numbered(given: Any, path: Path) -> Callable[[list[dict[str, Any]]], Iterat
     """
 
     def refuse_other(line: dict[str, Any], batch: Any) -> None:
-        if fingerprint(batch) != line["inputs"]:
+        if digest(batch) != line["inputs"]:
             raise ValueError(
                 f"{path} holds activations of something else (another batch {line['first_batch']}); "
                 "choose another folder"
@@ -283,14 +285,15 @@ def _finished(path: Path, whole: int) -> bool:
 
 def _origin(module: nn.Module, sites: list[str], first: Any, shard_bytes: int) -> dict[str, Any]:
     """What a shard was made from; its keys are words of the error where two of them differ."""
-    weights = hashlib.sha256(type(module).__qualname__.encode())
-    for name, tensor in module.state_dict().items():
-        weights.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        weights.update(raw_bytes(tensor))
     return {
-        "module": weights.hexdigest(),
+        "module": weights_of(module),
+        "configuration or mode of the module": settings_of(module),
+        "precision": precision(),
+        # What an edit does cannot be told from what it is: a folder made under one is of one call only.
+        "editing block": uuid.uuid4().hex if watched(module) else "",
+        "hook on the module": digest([(name, code_of(hook)) for name, hook in foreign_hooks(module)]),
         "list of sites": sites,
-        "first batch": fingerprint(first),
+        "first batch": digest(first),
         "shard_bytes": shard_bytes,
     }
 
