@@ -1,1 +1,4 @@
-"""The command line, one file a noun; `main.py` puts them together. Nothing heavy is imported before a command runs."""
+"""The command line, one file a noun; `main.py` puts them together. Nothing heavy is imported before a command runs.
+
+`study.py`, `train.py`, `play.py`, `findings.py` (and arguments), `forecast.py`.
+"""

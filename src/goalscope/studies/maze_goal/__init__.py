@@ -1,1 +1,5 @@
-"""What does a maze policy pursue? `training.py` asks the same over the snapshots of its training."""
+"""What does a maze policy pursue?
+
+`study.py` the story; `measure.py` fields and what follows exactly; `findings.py`; `figures.py`; `words.py`; `training.py`
+asks the same over the snapshots of its training.
+"""

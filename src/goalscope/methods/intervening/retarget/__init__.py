@@ -10,6 +10,8 @@ many in one forward; a gradient may say which are worth it, and never more than 
 
 `frontier.frontier` chooses single activations of a whole site under a budget instead, and `confirm` judges those
 edits too; `side_effects.collateral` says what an edit changes where it should change nothing.
+
+`runner.py` has the cases, the edits and the forwards that hold many of them.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ every split, penalties are chosen on inner folds of training levels, intervals r
 A probe finds what is *predictive*, which need not be what the network uses. Two more numbers belong beside it:
 what writing along `directions` does to behaviour (they are vectors to add at the site), and how far off the
 data the written activations lie (`side_effects.mahalanobis`).
+
+`linear.py` the fits, `scores.py` what predictions are judged by.
 """
 
 from __future__ import annotations
