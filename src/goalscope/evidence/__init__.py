@@ -1,6 +1,6 @@
 """Claims with numbers on disk.
 
-`finding.py` the frozen record and its Parquet; `run_folder.py` stages, resuming, atomic commit; `store.py` all run folders
-as one table; `standing.py` what a finding says of its claim; `forecast.py`, `rule.py`, `ledger.py`, `resolve.py`, `scores.py` forecasts from registration to score;
-`argument.py` claims with supports and attacks.
+`finding.py` the frozen record and its Parquet; `standing.py` what a finding says of its claim; `run_folder.py` stages,
+resuming, atomic commit; `store.py` all run folders as one table; `forecast.py`, `rule.py`, `ledger.py`, `resolve.py`,
+`scores.py` forecasts from registration to score; `argument.py` claims with supports and attacks.
 """
