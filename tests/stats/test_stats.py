@@ -22,6 +22,7 @@ from goalscope.stats import (
     bootstrap_ratio,
     percentile_interval,
     resample_counts,
+    trimmed_mean,
 )
 
 
@@ -35,19 +36,12 @@ def test_mean_interval_is_near_the_normal_one_for_normal_data():
     assert result.n == 400
 
 
-def test_generic_bootstrap_of_the_mean_is_the_closed_form():
-    values = np.random.default_rng(1).exponential(size=60)
-    generic = bootstrap(lambda counts: counts @ values / counts.sum(axis=1), 60, seed=4)
-    closed = bootstrap_mean(values, seed=4)
-    assert (generic.low, generic.high) == pytest.approx((closed.low, closed.high), abs=1e-9)
-
-
-def test_bca_limits_are_those_of_scipy():
+def test_bca_limits_of_any_statistic_are_those_of_scipy():
     values = np.random.default_rng(2).lognormal(size=80)
     theirs = scipy_stats.bootstrap(
         (values,), np.mean, method="BCa", n_resamples=20_000, rng=np.random.default_rng(0)
     )
-    ours = bootstrap_mean(values, resamples=20_000)
+    ours = bootstrap(_mean_of(values), 80, resamples=20_000)
     width = ours.high - ours.low
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.04 * width)
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.04 * width)
@@ -57,19 +51,16 @@ def test_bca_limits_are_those_of_scipy():
     assert ours.high > percentile + 0.04 * width  # the correction for skewness is there
 
 
+def _mean_of(values):
+    return lambda counts: counts @ values / counts.sum(axis=1)
+
+
 def _coverage(draw, interval, truth: float, runs: int) -> tuple[float, float, float]:
     rng = np.random.default_rng(0)
     results = [interval(draw(rng)) for _ in range(runs)]
     below = sum([r.low > truth for r in results]) / runs
     above = sum([r.high < truth for r in results]) / runs
     return 1 - below - above, below, above
-
-
-def test_coverage_of_the_mean_of_skewed_values():
-    covered, _, _ = _coverage(
-        lambda rng: rng.exponential(size=100), lambda v: bootstrap_mean(v, resamples=500), 1.0, 600
-    )
-    assert 0.91 <= covered <= 0.98
 
 
 @pytest.mark.parametrize("chance", [0.5, 0.9, 0.99])
@@ -111,14 +102,19 @@ def test_all_ones_are_not_certainty():
     assert 0.955 < result.low < 0.972
 
 
-def test_unbounded_values_that_never_differ_have_no_width_and_one_level_says_nothing():
+def test_levels_that_never_differ_give_no_interval_and_exclude_nothing():
     same = bootstrap_mean(np.full(20, 0.1))
-    assert same.low == pytest.approx(0.1) and same.high == pytest.approx(0.1)
+    assert same.estimate == pytest.approx(0.1) and same.low == same.high == same.estimate
+    flat = bootstrap(lambda counts: 0.7 * counts.sum(axis=1) / 20, 20)
+    for value in (same, flat, trimmed_mean(np.full(20, 0.1))):
+        assert not value.has_interval and not value.excludes(0)
+    assert str(same) == "0.100 (no interval, n = 20)"
     single = bootstrap_mean(np.array([4.0]))
     assert (single.low, single.high, single.n) == (-math.inf, math.inf, 1)
-    assert not single.excludes(0)
+    assert not single.excludes(0) and not single.has_interval
     alone = bootstrap(lambda counts: counts[:, 0], 1)
     assert (alone.low, alone.high) == (-math.inf, math.inf)
+    assert bootstrap_mean(np.ones(20), bounds=(0, 1)).excludes(0)  # bounds say what has not been seen
 
 
 def test_bounded_interval_is_near_the_bootstrap_inside_the_bounds():
@@ -145,26 +141,28 @@ def test_ratio_is_the_pooled_mean_and_empty_levels_do_not_count():
     ratio = bootstrap_ratio(np.array([6.0, 0.0, 10.0]), np.array([3, 0, 1]))
     assert clustered == ratio
     assert clustered.estimate == 4.0 and clustered.n == 2
-    assert (clustered.low, clustered.high) == (2.0, 10.0)
+    # Two levels hold no more than one degree of freedom: 12.7 standard errors each way.
+    assert clustered.low < -20 and clustered.high > 28
 
 
 def test_rounding_does_not_tip_ties():
     # Of 5 levels 4% of the resamples are the data again; rounding must not put them below or above the mean.
     values = np.random.default_rng(9).normal(size=5)
-    plain = bootstrap_mean(values)
+    plain = bootstrap(_mean_of(values), 5)
     for factor in np.linspace(0.1, 3, 40):
-        assert bootstrap_mean(values * factor).low == pytest.approx(plain.low * factor, abs=1e-9)
+        assert bootstrap(_mean_of(values * factor), 5).low == pytest.approx(plain.low * factor, abs=1e-9)
 
 
 def test_same_seed_same_bits_other_seed_other_bits():
-    values = np.random.default_rng(6).normal(size=50)
-    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
-    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
+    values = np.random.default_rng(6).random(50)
+    first, again, other = (bootstrap_mean(values, bounds=(0, 1), seed=seed) for seed in (1, 1, 2))
+    assert first == again and first != other
+    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=2)  # without bounds: a formula
 
 
 def test_blocks_of_many_levels_are_as_good_as_one():
     values = np.random.default_rng(7).normal(size=5000)  # 2,000 resamples of these do not fit one block
-    result = bootstrap_mean(values)
+    result = bootstrap(_mean_of(values), 5000)
     assert result.high - result.low == pytest.approx(2 * 1.96 / math.sqrt(5000), rel=0.1)
     assert resample_counts(5000, resamples=600).shape == (600, 5000)
 
@@ -189,17 +187,22 @@ def test_bounded_interval_holds_its_estimate_stays_in_bounds_and_mirrors(values)
 
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.float64, st.integers(2, 30), elements=st.floats(-1e6, 1e6)))
-def test_unbounded_interval_holds_its_estimate_and_stays_within_the_data(values):
-    result = bootstrap_mean(values, resamples=200)
-    slack = 1e-9 * (1 + np.abs(values).max())
-    assert values.min() - slack <= result.low <= result.estimate <= result.high <= values.max() + slack
+def test_unbounded_interval_holds_its_estimate_moves_with_the_data_and_mirrors(values):
+    result = bootstrap_mean(values)
+    assert result.low <= result.estimate <= result.high
+    # (It may leave the data: from a few levels the mean of all can lie beyond any that was seen.)
+    slack = 1e-6 * (1 + np.abs(values).max())
+    moved, mirrored = bootstrap_mean(3 * values), bootstrap_mean(-values)
+    if result.high - result.low > slack:
+        assert (moved.low, moved.high) == pytest.approx((3 * result.low, 3 * result.high), abs=slack)
+        assert (mirrored.low, mirrored.high) == pytest.approx((-result.high, -result.low), abs=slack)
 
 
 def test_a_thousand_levels_take_milliseconds():
     values = np.random.default_rng(8).random(1000)
-    bootstrap_mean(values)
+    bootstrap_mean(values, bounds=(0, 2))
     start = time.process_time()
-    bootstrap_mean(values * 2)
+    bootstrap_mean(values * 2, bounds=(0, 2))
     assert time.process_time() - start < 0.25  # measured 3 ms; the room is for a busy machine
 
 
@@ -212,6 +215,9 @@ def test_a_thousand_levels_take_milliseconds():
         (lambda: bootstrap_mean(np.zeros(3), bounds=(1, 0)), r"must be \(least, greatest\)"),
         (lambda: bootstrap_mean(np.zeros((2, 2))), r"\[N\]"),
         (lambda: bootstrap_mean(np.zeros(3), resamples=0), "resamples must be at least 1"),
+        (lambda: trimmed_mean(np.zeros((2, 2))), r"\[N\]"),
+        (lambda: trimmed_mean(np.array([])), "at least one level"),
+        (lambda: trimmed_mean(np.zeros(3), trim=0.5), "below 0.5"),
         (lambda: bootstrap_clustered(np.zeros(3), np.zeros(2)), "one length"),
         (
             lambda: bootstrap_clustered(np.array([0.5, 2.0, -1.0]), np.zeros(3), bounds=(0, 1)),

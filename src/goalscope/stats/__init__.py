@@ -5,9 +5,11 @@ counts levels in ``n`` and resamples whole levels. Intervals are at 95%.
 
 Two kinds of quantity need two intervals:
 
-* *Unbounded* (a distance, a log-likelihood, a coefficient): the bias-corrected and accelerated bootstrap
-  (Efron 1987, "Better bootstrap confidence intervals"). If every level gave the same number, the
-  interval has no width: the data cannot say what they have never shown.
+* *Unbounded* (a distance, a log-likelihood): the wider end of Student's and Hall's intervals of the mean, in closed form;
+  its docstring has the coverage that was measured. `trimmed_mean` stands beside it where tails are heavy. If every level
+  gave the same number there is no interval: the data cannot say what they have never shown. A statistic that is no mean
+  (a coefficient, a rank correlation) takes `bootstrap`, the bias-corrected and accelerated one (Efron 1987, "Better
+  bootstrap confidence intervals"), which is too sure with few levels.
 * *Bounded* (a probability, a share, a difference of two of them): pass ``bounds``. The interval is then
   Gaffke's (Gaffke 2005, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a
   nonnegative variable"; discussed in Phan, Thomas and Learned-Miller 2021, "Towards practical mean bounds
@@ -15,8 +17,9 @@ Two kinds of quantity need two intervals:
   bound, stands for what has not been seen. For zeros and ones it *is* the Clopper-Pearson interval, so
   1,000 successes in 1,000 levels give a lower limit of 0.996 and not 1.
 
-`estimate.py` the number and its interval; `means.py` means, differences and ratios; `shares.py` shares of
-trials; `statistic.py` any other statistic; `resampling.py` the samples of levels.
+`estimate.py` the number and its interval; `means.py` means, differences and ratios; `student.py` their interval without
+bounds; `trimmed.py` the trimmed mean; `shares.py` shares of trials; `statistic.py` any other statistic; `resampling.py`
+the samples of levels.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from goalscope.stats.means import bootstrap_clustered, bootstrap_difference, boo
 from goalscope.stats.resampling import RESAMPLES, percentile_interval, resample_counts
 from goalscope.stats.shares import binomial_interval
 from goalscope.stats.statistic import bootstrap
+from goalscope.stats.trimmed import trimmed_mean
 
 __all__ = [
     "CONFIDENCE",
@@ -39,4 +43,5 @@ __all__ = [
     "bootstrap_ratio",
     "percentile_interval",
     "resample_counts",
+    "trimmed_mean",
 ]

