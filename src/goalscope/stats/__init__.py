@@ -18,14 +18,15 @@ Two kinds of quantity need two intervals:
   1,000 successes in 1,000 levels give a lower limit of 0.996 and not 1.
 
 `estimate.py` the number and its interval; `means.py` means, differences and ratios; `student.py` their interval without
-bounds; `trimmed.py` the trimmed mean; `shares.py` shares of trials; `statistic.py` any other statistic; `resampling.py`
-the samples of levels.
+bounds; `trimmed.py` the trimmed mean; `shares.py` shares of trials; `statistic.py` any other statistic; `power.py` what
+would have been found; `resampling.py` the samples of levels.
 """
 
 from __future__ import annotations
 
 from goalscope.stats.estimate import CONFIDENCE, Estimate
 from goalscope.stats.means import bootstrap_clustered, bootstrap_difference, bootstrap_mean, bootstrap_ratio
+from goalscope.stats.power import POWER, above_zero, above_zero_within, least_effect, power_at
 from goalscope.stats.resampling import RESAMPLES, percentile_interval, resample_counts
 from goalscope.stats.shares import binomial_interval
 from goalscope.stats.statistic import bootstrap
@@ -33,15 +34,20 @@ from goalscope.stats.trimmed import trimmed_mean
 
 __all__ = [
     "CONFIDENCE",
+    "POWER",
     "RESAMPLES",
     "Estimate",
+    "above_zero",
+    "above_zero_within",
     "binomial_interval",
     "bootstrap",
     "bootstrap_clustered",
     "bootstrap_difference",
     "bootstrap_mean",
     "bootstrap_ratio",
+    "least_effect",
     "percentile_interval",
+    "power_at",
     "resample_counts",
     "trimmed_mean",
 ]

@@ -25,8 +25,6 @@ one degree of freedom, so such intervals are wide.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy import stats as scipy_stats
 
@@ -39,70 +37,82 @@ def student_ratio(totals: np.ndarray, counts: np.ndarray) -> Estimate:
     One level says nothing of others: its interval is infinite. Levels that all agree give limits equal to the estimate,
     which is no certainty (`Estimate.has_interval`).
     """
-    n = len(totals)
-    estimate = float(totals.sum() / counts.sum())
+    estimate, low, high = (float(v) for v in student_limits(totals, counts))
+    return within(estimate, low, high, len(totals))
+
+
+def student_limits(totals: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate and limits of many samples at once, each [...], from totals and counts > 0 [..., N]."""
+    estimate = totals.sum(-1) / counts.sum(-1)
+    n = totals.shape[-1]
     if n == 1:
-        return Estimate(estimate, -math.inf, math.inf, 1)
+        return estimate, np.full_like(estimate, -np.inf), np.full_like(estimate, np.inf)
     values = totals / counts
-    apart = values - estimate
-    scale = float(np.abs(apart).max())
-    if scale <= 1e-12 * float(np.abs(values).max()):  # rounding alone: the levels do not differ
-        return Estimate(estimate, estimate, estimate, n)
-    error, degrees, skewness, effective = _spread(apart / scale, counts / counts.sum())
-    reach = float(scipy_stats.t.isf(TAIL, degrees))
-    spread, step = error * math.sqrt(effective), reach / math.sqrt(effective)
-    low = estimate - scale * max(reach * error, spread * _hall(step, skewness, effective))
-    high = estimate + scale * max(reach * error, -spread * _hall(-step, skewness, effective))
-    return within(estimate, low, high, n)
+    apart = values - estimate[..., None]
+    scale = np.abs(apart).max(-1)
+    flat = scale <= 1e-12 * np.abs(values).max(-1)  # rounding alone: the levels do not differ
+    unit = np.where(flat[..., None], np.resize([-1.0, 1.0], n), apart / np.where(flat, 1, scale)[..., None])
+    error, degrees, skewness, effective = _spread(unit, counts / counts.sum(-1, keepdims=True))
+    reach = scipy_stats.t.isf(TAIL, degrees)
+    spread, step = error * np.sqrt(effective), reach / np.sqrt(effective)
+    below = np.maximum(reach * error, spread * _hall(step, skewness, effective))
+    above = np.maximum(reach * error, -spread * _hall(-step, skewness, effective))
+    scale = np.where(flat, 0, scale)
+    return estimate, estimate - scale * below, estimate + scale * above
 
 
-def _spread(apart: np.ndarray, share: np.ndarray) -> tuple[float, float, float, float]:
+def _spread(apart: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Standard error of the mean, its degrees of freedom, the values' skewness, and how many equal levels it is worth.
 
     Args:
-        apart: [N] each level's mean minus the mean of all values.
-        share: [N] each level's share of all values; sums to 1.
+        apart: [..., N] each level's mean minus the mean of all values.
+        share: [..., N] each level's share of all values; sums to 1.
     """
-    squares = float(np.square(share).sum())
+    squares = np.square(share).sum(-1)
     pull = share / (1 - share)  # what leaving a level out moves the mean by, per unit apart
     moved = pull * apart
-    variance = float(np.square(moved).sum())
+    variance = np.square(moved).sum(-1)
     # The squares apart, where levels of equal variance 1 are less apart from their own mean than they vary.
     own = np.square(1 - share) + _others(share)
-    expected = float((np.square(pull) * own).sum())
-    degrees = max(1.0, expected**2 / _trace(np.square(pull), share, own))
+    expected = (np.square(pull) * own).sum(-1)
+    degrees = np.maximum(1.0, expected**2 / _trace(np.square(pull), share, own))
     effective = 1 / squares
-    skewness = float(np.power(moved, 3).sum()) / variance**1.5 * math.sqrt(effective)
-    return math.sqrt(variance * squares / expected), degrees, skewness, effective
+    skewness = np.power(moved, 3).sum(-1) / variance**1.5 * np.sqrt(effective)
+    return np.sqrt(variance * squares / expected), degrees, skewness, effective
+
+
+def _largest(share: np.ndarray) -> np.ndarray:
+    """[..., N] bool, true at one level of each sample: the largest."""
+    return np.arange(share.shape[-1]) == share.argmax(-1)[..., None]
 
 
 def _others(share: np.ndarray) -> np.ndarray:
-    """[N] the sum of the squared shares of all other levels, exact for one that is nearly everything too."""
-    squares, large = np.square(share), int(share.argmax())
-    others = squares.sum() - squares
-    others[large] = np.delete(squares, large).sum()
-    return others
+    """[..., N] the sum of the squared shares of all other levels, exact for one that is nearly everything too."""
+    squares, large = np.square(share), _largest(share)
+    rest = np.where(large, 0, squares).sum(-1, keepdims=True)
+    return np.where(large, rest, squares.sum(-1, keepdims=True) - squares)
 
 
-def _trace(weight: np.ndarray, share: np.ndarray, own: np.ndarray) -> float:
+def _trace(weight: np.ndarray, share: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Sum over all pairs i, j of weight_i weight_j times their covariance squared, which is own_i for i = j.
 
     Two levels covary by (sum of all squared shares) - share_i - share_j. The pairs of the largest level are summed as they
     are and all others by powers of the share: with a level that is nearly everything the powers would cancel to nothing.
     """
-    large = int(share.argmax())
-    w, s, first = np.delete(weight, large), np.delete(share, large), share[large]
-    with_large = np.square(s).sum() - first * (1 - first) - s
-    mixed = 2 * weight[large] * float((w * np.square(with_large)).sum())
-    squares = float(np.square(share).sum())
-    zeroth, once, twice = float(w.sum()), float((w * s).sum()), float((w * s * s).sum())
+    large = _largest(share)
+    w, s = np.where(large, 0, weight), share
+    first = share.max(-1, keepdims=True)
+    with_large = np.where(large, 0, np.square(s)).sum(-1, keepdims=True) - first * (1 - first) - s
+    mixed = 2 * np.where(large, weight, 0).sum(-1) * (w * np.square(with_large)).sum(-1)
+    squares = np.square(share).sum(-1)
+    zeroth, once, twice = w.sum(-1), (w * s).sum(-1), (w * s * s).sum(-1)
     pairs = squares**2 * zeroth**2 + 2 * zeroth * twice - 4 * squares * zeroth * once + 2 * once**2
-    diagonal = float((np.square(w) * np.square(squares - 2 * s)).sum())
-    return float(np.square(weight * own).sum()) + mixed + pairs - diagonal
+    diagonal = (np.square(w) * np.square(squares[..., None] - 2 * s)).sum(-1)
+    return np.square(weight * own).sum(-1) + mixed + pairs - diagonal
 
 
-def _hall(step: float, skewness: float, n: float) -> float:
+def _hall(step: np.ndarray, skewness: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Where Hall's cubic x + skewness x²/3 + skewness² x³/27 + skewness/(6 n) is `step`: its inverse in closed form."""
-    if abs(skewness) < 1e-6:
-        return step
-    return 3 / skewness * (math.cbrt(1 + skewness * (step - skewness / (6 * n))) - 1)
+    symmetric = np.abs(skewness) < 1e-6
+    by = np.where(symmetric, 1, skewness)
+    return np.where(symmetric, step, 3 / by * (np.cbrt(1 + by * (step - by / (6 * n))) - 1))
