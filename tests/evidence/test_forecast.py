@@ -322,6 +322,19 @@ def test_a_control_without_an_interval_decides_nothing() -> None:
     assert answer.verdict == "void" and "control without an interval" in answer.reason
 
 
+def test_an_interval_of_no_width_is_no_certainty() -> None:
+    """One network's number, or levels that all agree: nothing says how far other ones lie."""
+    alone = {"a.x": measured_of(finding("a.x", 0.5, 0.5, 0.5))}
+    for rule in ("a.x > 0.4", "a.x < 0.4", "a.x > 0.6", "a.x - 0.4 > 0", "abs(a.x) > 0.1"):
+        answer = parse(rule).answer(alone)
+        assert answer.verdict == "ambiguous", rule
+    assert "without an interval" in parse("a.x > 0.4").answer(alone).reason
+    assert parse("a.x > 0.4").answer({"a.x": measured_of(finding("a.x", 0.5, 0.45, 0.55))}).verdict == "yes"
+    bare = finding("a.x", 0.5, 0.4, 0.6, control=0.1, control_low=0.1, control_high=0.1)
+    answer = parse("a.x > control(a.x)").answer({"a.x": measured_of(bare)})
+    assert answer.verdict == "void" and "control without an interval" in answer.reason
+
+
 def test_a_negated_condition_and_a_group_with_two_truths() -> None:
     text = FILE.replace('given = "one"', 'given = "not one"').replace(
         "reach.corner_pull < 0", "reach.corner_pull < 1"

@@ -39,6 +39,8 @@ def made(identifier: str = "reach.overall", **changes: object) -> Finding:
         ((0.7, 0.9), (None, None), "above", "untested"),
         ((-math.inf, math.inf), (0.1, 0.3), "above", "untested"),
         ((0.7, 0.9), (-math.inf, math.inf), "above", "untested"),
+        ((0.8, 0.8), (0.1, 0.3), "above", "untested"),
+        ((0.7, 0.9), (0.2, 0.2), "above", "supported"),
     ],
 )
 def test_the_five_standings(interval, control, claim, expected):

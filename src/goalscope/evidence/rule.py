@@ -60,11 +60,17 @@ class Measured:
 
 
 def measured_of(finding: Finding) -> Measured:
-    """What a rule sees of a finding. A control without an interval is none: how sure it is, is not known."""
+    """What a rule sees of a finding.
+
+    Limits that are both the estimate are no interval: one network, or levels that all agree. How far other ones lie is not
+    known, so the rule sees everything from -infinity to infinity. A control without an interval is none.
+    """
     value = Interval(finding.estimate, finding.low, finding.high)
+    if finding.low == finding.high:
+        value = Interval(finding.estimate, -math.inf, math.inf)
     control, lacking = None, "has no control"
     if finding.control is not None:
-        if finding.control_low is None or finding.control_high is None:
+        if None in (finding.control_low, finding.control_high) or finding.control_low == finding.control_high:
             lacking = "has a control without an interval"
         else:
             control = Interval(finding.control, finding.control_low, finding.control_high)
@@ -331,6 +337,8 @@ def _corners(a: Interval, b: Interval, of: Callable[[float, float], float]) -> I
 
 
 def _said(x: Interval) -> str:
+    if x.low == -math.inf and x.high == math.inf:
+        return f"{x.estimate:.3g} (without an interval)"
     if x.low == x.high:
         return f"{x.estimate:g}"
     return f"{x.estimate:.3g} ({x.low:.3g} to {x.high:.3g})"

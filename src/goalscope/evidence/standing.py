@@ -49,8 +49,8 @@ def standing(
     """The standing of an estimate's interval beside its control's.
 
     Supported where the intervals do not touch, on the side that was claimed; contradicted where they do not touch on the
-    other side; inconclusive where they touch. Untested without a control or without an interval; invalid, whatever the
-    numbers, where a reason says so. Disjoint intervals are stricter than a test at 5%: for two independent estimates of
+    other side; inconclusive where they touch. Untested without a control or without an interval, such as one whose ends
+    are equal: one network, or levels that all agree. Invalid, whatever the numbers, where a reason says so. Disjoint intervals are stricter than a test at 5%: for two independent estimates of
     equal precision they ask for about 2.8 standard errors of the difference (Schenker & Gentleman 2001).
 
     Args:
@@ -62,7 +62,7 @@ def standing(
         return "invalid"
     if control_low is None or control_high is None:
         return "untested"
-    if not all(map(math.isfinite, (low, high, control_low, control_high))):
+    if not all(map(math.isfinite, (low, high, control_low, control_high))) or low == high:
         return "untested"
     if low <= control_high and high >= control_low:
         return "inconclusive"

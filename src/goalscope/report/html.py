@@ -236,7 +236,7 @@ def number(value: float, share: bool = False) -> str:
 
 
 def _interval(low: float, high: float, share: bool) -> str:
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return ""
     return f"{number(low, share)} to {number(high, share)}"
 
