@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from goalscope.activations.edits import Edit, add, clamp, mean, replace, resample, zero
+from goalscope.activations.equal_norm import random_of_equal_norm, scaled_to_norm
 from goalscope.activations.hooks import capture, editing, sites
 from goalscope.activations.recompute.from_site import recompute_from
 
@@ -27,9 +28,11 @@ __all__ = [
     "clamp",
     "editing",
     "mean",
+    "random_of_equal_norm",
     "recompute_from",
     "replace",
     "resample",
+    "scaled_to_norm",
     "sites",
     "stored",
     "stream",

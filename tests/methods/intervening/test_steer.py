@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from goalscope.activations import add, editing, replace
+from goalscope.activations import add, editing, random_of_equal_norm, replace
 from goalscope.methods.intervening.steer import composition, dose_response, steering_vector, transfer
 
 LEVELS = 60
@@ -41,6 +41,11 @@ def linear():
     return module, x, run
 
 
+def noise(vector, count=8, seed=0):
+    """[count, ..] random vectors of the norm of the vector."""
+    return random_of_equal_norm(vector.expand(count, *vector.shape), torch.Generator().manual_seed(seed))
+
+
 def test_steering_vector_is_the_mean_of_paired_differences():
     generator = torch.Generator().manual_seed(1)
     truth = torch.randn(3, 4, 4, generator=generator)
@@ -70,7 +75,7 @@ def test_effect_on_a_linear_network_is_coefficient_times_projection(linear):
     module, _, run = linear
     vector = torch.randn(WIDTH, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     doses = (-2.0, 0.5, 3.0)
-    result = dose_response(run, "embed", vector, doses, random_vectors=20)
+    result = dose_response(run, "embed", vector, doses, controls=noise(vector, 20))
     projection = float(module.read.weight[0].detach() @ vector)
     for k, dose in enumerate(doses):
         assert np.allclose(result.metric[k] - result.baseline, dose * projection, atol=1e-12)
@@ -86,7 +91,7 @@ def test_effect_on_a_linear_network_is_coefficient_times_projection(linear):
 def test_random_vectors_of_equal_norm_have_mean_zero_and_the_scatter_of_a_projection(linear):
     module, _, run = linear
     vector = module.read.weight[0].detach() * 2
-    result = dose_response(run, "embed", vector, [1.0], random_vectors=600)
+    result = dose_response(run, "embed", vector, [1.0], controls=noise(vector, 600))
     effects = (result.random - result.baseline).mean(axis=2)[0]
     most = 2 * float(module.read.weight.square().sum())
     expected = most / np.sqrt(WIDTH)  # of a unit vector's projection on a fixed one
@@ -102,7 +107,8 @@ def test_a_vector_that_is_one_of_many_random_ones_is_not_special(linear):
     strength = []
     for seed in range(40):
         vector = torch.randn(WIDTH, generator=torch.Generator().manual_seed(100 + seed), dtype=torch.float64)
-        strength.append(dose_response(run, "embed", vector, [1.0], random_vectors=19, seed=seed).as_strong[0])
+        others = noise(vector, 19, seed)
+        strength.append(dose_response(run, "embed", vector, [1.0], controls=others).as_strong[0])
     # p-values of a true null hypothesis: uniform on 1/20..1
     assert 0.35 < np.mean(strength) < 0.7
     assert np.mean(np.array(strength) <= 0.1) < 0.3
@@ -113,9 +119,10 @@ def test_levels_of_the_vector_are_refused(linear):
     module, _, _ = linear
     activations = module.embed(x).detach()
     vector = steering_vector(activations[:10] + 1, activations[:10], level=range(10))
-    assert dose_response(run, "embed", vector, [1.0], level=range(10, 70)).levels[0] == 10
+    others = noise(vector.vector)
+    assert dose_response(run, "embed", vector, [1.0], controls=others, level=range(10, 70)).levels[0] == 10
     with pytest.raises(ValueError, match=r"made from level 9 \(1 such\)"):
-        dose_response(run, "embed", vector, [1.0], level=range(9, 69))
+        dose_response(run, "embed", vector, [1.0], controls=others, level=range(9, 69))
 
 
 def test_transfer_is_the_ratio_of_effects_and_unknown_where_there_is_none():
@@ -131,15 +138,16 @@ def test_transfer_is_the_ratio_of_effects_and_unknown_where_there_is_none():
         return run
 
     vector = torch.tensor([1.0, 0.0])
-    first = dose_response(behaviour(2.0, 0.3), "site", vector, [1.0, -1.0])
-    second = dose_response(behaviour(0.5, 0.3), "site", vector, [1.0, -1.0])
+    others = noise(vector)
+    first = dose_response(behaviour(2.0, 0.3), "site", vector, [1.0, -1.0], controls=others)
+    second = dose_response(behaviour(0.5, 0.3), "site", vector, [1.0, -1.0], controls=others)
     shares = transfer(first, second).share
     for share in shares:
         assert share is not None and share.low < 0.25 < share.high and share.high - share.low < 0.1
-    nothing = dose_response(behaviour(0.0, 0.3), "site", vector, [1.0, -1.0])
+    nothing = dose_response(behaviour(0.0, 0.3), "site", vector, [1.0, -1.0], controls=others)
     assert transfer(nothing, second).share == (None, None)
     with pytest.raises(ValueError, match="coefficients differ"):
-        transfer(first, dose_response(behaviour(1.0, 0), "site", vector, [2.0]))
+        transfer(first, dose_response(behaviour(1.0, 0), "site", vector, [2.0], controls=others))
 
 
 def test_edits_of_a_linear_network_add_up(linear):
@@ -167,7 +175,8 @@ def test_edits_that_undo_each_other_interact(linear):
     [
         (dict(coefficients=[0.0, 1.0]), "not 0"),
         (dict(vector=torch.zeros(WIDTH)), "its norm is 0"),
-        (dict(random_vectors=0), "at least one random vector"),
+        (dict(controls=torch.ones(0, WIDTH)), r"controls must be \[R"),
+        (dict(controls=torch.zeros(2, WIDTH)), "control vector is 0"),
         (dict(controls=torch.ones(2, 3)), r"controls must be \[R"),
         (dict(level=range(3)), "level is"),
         (dict(run=lambda edits: torch.zeros(3, 3)), r"\[N\], got \(3, 3\)"),
@@ -176,7 +185,9 @@ def test_edits_that_undo_each_other_interact(linear):
     ],
 )  # fmt: skip
 def test_errors(linear, change, match):
-    arguments = dict(run=linear[2], site="embed", vector=torch.ones(WIDTH), coefficients=[1.0]) | change
+    vector = torch.ones(WIDTH)
+    arguments = dict(run=linear[2], site="embed", vector=vector, coefficients=[1.0], controls=noise(vector))
+    arguments |= change
     with pytest.raises(ValueError, match=match):
         dose_response(**arguments)
 

@@ -2,8 +2,9 @@
 
 A steering vector is the mean difference of activations between paired states, for instance with and without
 the cheese (Turner, Mini and others 2023, "Understanding and controlling a maze-solving policy network",
-section 3). Beside each dose stand random vectors of the same norm; levels that the vector was made from may
-not be among those that it is judged on; and results are kept by level, so that any interval can be taken.
+section 3). Beside each dose stand random vectors of the same norm (`goalscope.activations.random_of_equal_norm` draws
+them); levels that the vector was made from may not be among those that it is judged on; and results are kept by level,
+so that any interval can be taken.
 
 The behaviour is a callable of the caller: it takes edits, as `goalscope.activations.editing` does, and
 returns one number for each level (a probability, a logit difference).
@@ -17,13 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from goalscope.activations import add
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_mean, percentile_interval, resample_counts
-
-RANDOM_VECTORS = 8
 
 Edits = Mapping[str, Any]
 Run = Callable[[Edits], Any]
@@ -151,10 +149,9 @@ def dose_response(
     vector: SteeringVector | Tensor,
     coefficients: Sequence[float],
     *,
+    controls: Tensor,
     level: np.ndarray | Sequence[int] | None = None,
     bounds: tuple[float, float] | None = None,
-    random_vectors: int = RANDOM_VECTORS,
-    controls: Tensor | None = None,
     edit: Callable[[Tensor, float], Any] = add,
     may_be_null: bool = False,
     seed: int = 0,
@@ -167,33 +164,26 @@ def dose_response(
         site: name of the site.
         vector: the direction, shaped as an edit at the site takes it.
         coefficients: [K] doses, none of them 0 (the bare behaviour is always run).
+        controls: [R, ..] random vectors, as `random_of_equal_norm` draws them; each is scaled to the norm of `vector`.
         level: [N] int, the levels that `run` measures. With a `SteeringVector` that knows its own, a level
             in both is an error: what a vector was made from is no test of it.
         bounds: least and greatest possible metric, (0, 1) for a probability; None where there is none.
-        random_vectors: number of random directions, isotropic, of the norm of `vector`.
-        controls: [R, ..] other vectors to use instead of these (scaled to the norm of `vector`).
         edit: (vector, coefficient) -> edit; by default `activations.add` to every position.
         may_be_null: a vector that changes nothing at any dose is a result and not an error; for callers who know
             that their edits reach the run.
-        seed: of the directions and the intervals.
+        seed: of the intervals.
 
     Raises:
-        ValueError: levels that the vector was made from, a coefficient of 0, no random vector, a metric that is
+        ValueError: levels that the vector was made from, a coefficient of 0, no control, a metric that is
             not [N] or not finite (site, coefficient and level are named), an edit that changes no level at all.
     """
     direction = vector.vector if isinstance(vector, SteeringVector) else vector
     doses = tuple(float(c) for c in coefficients)
     if not doses or 0.0 in doses or not np.isfinite(doses).all():
         raise ValueError(f"coefficients must be finite and not 0, got {list(coefficients)}")
-    others = _controls(direction, controls, random_vectors, seed)
+    others = _of_one_norm(controls, direction)
     baseline = _metric(run, {}, "the bare run", None)
-    levels = np.arange(len(baseline)) if level is None else np.asarray(level)
-    if levels.shape != baseline.shape:
-        raise ValueError(f"run gives {baseline.shape} numbers, but level is {levels.shape}")
-    if isinstance(vector, SteeringVector) and level is not None:
-        known = np.intersect1d(vector.levels, levels)
-        if known.size:
-            raise ValueError(f"the vector was made from level {known[0]} ({known.size} such): hold them out")
+    levels = _unseen(vector, level, baseline)
 
     def measured(along: Tensor, dose: float, name: str) -> np.ndarray:
         return _metric(run, {site: edit(along, dose)}, f"{name} at {site!r}, coefficient {dose:g}", baseline)
@@ -206,6 +196,28 @@ def dose_response(
         raise ValueError(
             f"adding the vector at {site!r} changes the metric of no level: does it reach the run?"
         )
+    return _response(doses, levels, baseline, metric, random, bounds, seed)
+
+
+def _unseen(
+    vector: SteeringVector | Tensor, level: np.ndarray | Sequence[int] | None, baseline: np.ndarray
+) -> np.ndarray:
+    """[N] the levels of the run; raises ValueError where the vector was made from one of them."""
+    levels = np.arange(len(baseline)) if level is None else np.asarray(level)
+    if levels.shape != baseline.shape:
+        raise ValueError(f"run gives {baseline.shape} numbers, but level is {levels.shape}")
+    if isinstance(vector, SteeringVector) and level is not None:
+        known = np.intersect1d(vector.levels, levels)
+        if known.size:
+            raise ValueError(f"the vector was made from level {known[0]} ({known.size} such): hold them out")
+    return levels
+
+
+def _response(
+    doses: tuple[float, ...], levels: np.ndarray, baseline: np.ndarray, metric: np.ndarray, random: np.ndarray,
+    bounds: tuple[float, float] | None, seed: int,
+) -> DoseResponse:  # fmt: skip
+    """What the metrics [K, N] and those of the random vectors [K, R, N] say."""
     span = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
     strength = np.abs((metric - baseline).mean(axis=1))
     stronger = np.abs((random - baseline).mean(axis=2)) >= strength[:, None] * (1 - 1e-12)
@@ -290,15 +302,11 @@ def composition(
     return Composition(baseline, metrics, effects[0], effects[1], effects[2], interaction)
 
 
-def _controls(direction: Tensor, controls: Tensor | None, count: int, seed: int) -> Tensor:
+def _of_one_norm(controls: Tensor, direction: Tensor) -> Tensor:
+    """[R, ..] the controls with the norm of the direction, in double precision until they are."""
     norm = float(direction.double().norm())
     if not 0 < norm < math.inf:
         raise ValueError(f"the vector must be finite and not 0, its norm is {norm}")
-    if controls is None:
-        if count < 1:
-            raise ValueError("need at least one random vector beside the vector")
-        generator = torch.Generator().manual_seed(seed)
-        controls = torch.randn((count, *direction.shape), generator=generator, dtype=torch.float64)
     if controls.shape[1:] != direction.shape or not len(controls):
         raise ValueError(f"controls must be [R, *{tuple(direction.shape)}], got {tuple(controls.shape)}")
     norms = controls.double().flatten(1).norm(dim=1)

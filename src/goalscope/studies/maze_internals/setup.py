@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from goalscope.activations import capture
+from goalscope.activations import capture, random_of_equal_norm
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
@@ -230,6 +230,4 @@ def cells(setup: Setup, squares: np.ndarray, side: int) -> np.ndarray:
 
 def alike(vector: Tensor, generator: torch.Generator) -> Tensor:
     """Random directions [N, ...] of each vector's norm, nonzero only where it is: the control of every edit."""
-    noise = torch.randn(vector.shape, generator=generator) * (vector != 0)
-    norm = vector.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1).clamp(min=1e-12)
-    return noise * norm.view(-1, *[1] * (vector.ndim - 1))
+    return random_of_equal_norm(vector, generator, where_nonzero=True)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from goalscope.activations import scaled_to_norm
 from goalscope.methods.intervening.retarget.runner import KINDS, Cases, Edit, Runner, TargetEdit, written
 from goalscope.stats import Estimate, bootstrap_clustered
 
@@ -267,12 +268,10 @@ def _measured(
     edited = runner.edited(edit)
     change = edited - clean
     generator = torch.Generator().manual_seed(seed)
-    norm = change.flatten(1).norm(dim=1)
 
     def random() -> Tensor:
         along = edit.random_direction(where, clean.shape, generator).to(clean).expand_as(clean)
-        scale = norm / along.flatten(1).norm(dim=1).clamp(min=1e-30)  # 0 where an edit touches nothing
-        return clean + along * scale.view(-1, *[1] * (clean.ndim - 1))
+        return clean + scaled_to_norm(along, change)  # 0 where an edit touches nothing
 
     scores = runner.score_values([clean, edited])
     floor = runner.score_values(random() for _ in range(draws)).mean(axis=0)
@@ -282,5 +281,5 @@ def _measured(
         "floor": floor,
         "level": np.asarray(runner.cases.level),
     }
-    share = norm / clean.flatten(1).norm(dim=1).clamp(min=1e-30)
+    share = change.flatten(1).norm(dim=1) / clean.flatten(1).norm(dim=1).clamp(min=1e-30)
     return columns, float((change != 0).float().mean()), float(share.mean())
