@@ -69,7 +69,7 @@ class Constant(nn.Module):
 def test_a_level_out_of_time_carries_the_value_of_what_was_left():
     config = dataclasses.replace(SMALL, levels=3, horizon=7, discount=0.9)
     experience = ppo._Experience(Maze(5, time_limit=3), Constant(), config, 0)
-    batch = experience.collect(torch.Generator().manual_seed(0))
+    batch = experience.collect()
     last = np.array([0, 0, 1, 0, 0, 1, 0], bool)
     assert np.array_equal(batch.ends, np.repeat(last[:, None], 3, 1))
     assert batch.rewards == pytest.approx(np.where(batch.ends, 0.9 * 2, 0))
@@ -81,7 +81,9 @@ def test_experience_is_what_the_world_does_and_ended_levels_are_replaced_in_plac
     world = Maze(3, None, time_limit=12)
     config = dataclasses.replace(SMALL, levels=5, horizon=40)
     torch.manual_seed(0)
-    batch = ppo._Experience(world, Compact(3, 8, 1), config, seed=2).collect(torch.Generator().manual_seed(0))
+    experience = ppo._Experience(world, Compact(3, 8, 1), config, seed=2)
+    experience.generator.manual_seed(0)
+    batch = experience.collect()
     seeds = iter(range(3 * FIRST_TRAINING_SEED, 3 * FIRST_TRAINING_SEED + 1000))
     states = [world.generate([next(seeds)]) for _ in range(5)]
     age, won, late = [0] * 5, 0, 0

@@ -13,17 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
-from goalscope.training.ppo import FIRST_TRAINING_SEED, advantages
-from goalscope.training.saved_state import read_state, rows_until, write_rows, write_state
+from goalscope.training.loop import follow
+from goalscope.training.ppo import FIRST_TRAINING_SEED, advantages, renewed
+from goalscope.training.saved_state import read_state, state_of, tensors_of, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 VALUE_CLIP = 0.5
@@ -141,7 +141,7 @@ class _Lesson:
         with torch.autocast(self.device_type, torch.bfloat16, enabled=c.precision == "bfloat16"):
             for _ in range(c.window):
                 good, hopeless = self._good()
-                carry = _renewed(self.policy, carry, hopeless)
+                carry = renewed(self.policy, carry, hopeless)
                 x = self.policy.encode(self.world.observe(self.state))
                 with self.network():
                     logits, value, *rest = self.policy(x, carry) if self.recurrent else self.policy(x)
@@ -156,7 +156,7 @@ class _Lesson:
                 result.probability += float(mass.detach().exp().sum())
                 action = self._act(log_prob.detach().cpu(), torch.from_numpy(good), guided)
                 reward, over = self._step(action.numpy(), result)
-                carry = _renewed(self.policy, carry, over)
+                carry = renewed(self.policy, carry, over)
                 rewards.append(reward * c.reward_scale)
                 ends.append(over)
                 if hopeless.any() and len(ends) > 1:
@@ -224,17 +224,6 @@ def _where(kept: np.ndarray, old: Any, new: Any) -> Any:
     )
 
 
-def _renewed(policy: Any, carry: Any, fresh: np.ndarray) -> Any:
-    """The carry with that of the levels `fresh` [N] bool begun anew."""
-    if carry is None or not fresh.any():
-        return carry
-    where = torch.from_numpy(fresh)
-    return tuple(
-        torch.where(where.to(x.device).view(-1, *[1] * (x.ndim - 1)), zero, x)
-        for x, zero in zip(carry, policy.initial_carry(len(fresh)), strict=True)
-    )
-
-
 def imitate(
     policy: Any, world: World, teacher: Teacher, folder: Path, config: Imitation, seed: int,
     checkpoint_seconds: float = 120.0, progress: bool = True,
@@ -264,28 +253,21 @@ def imitate(
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5)
     lesson = _Lesson(policy, world, teacher, config, seed)
     average = {k: v.detach().clone() for k, v in policy.state_dict().items()}
-    steps, before = 0, 0.0
-    if (folder / "state.pt").exists():
-        steps, before = _restore(folder / "state.pt", lesson, optimizer, average, seed)
-    rows = rows_until(folder / "curve.csv", steps, COUNTS)
-    began = saved = time.monotonic()
-    with Progress(disable=not progress, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=config.steps, completed=steps)
-        while steps < config.steps:
-            row = _update(lesson, optimizer, average, steps)
-            steps += config.levels * config.window
-            seconds = before + time.monotonic() - began
-            rows.append({"steps": steps, "seconds": round(seconds, 3), **row})
-            if steps >= config.steps or time.monotonic() - saved > checkpoint_seconds:
-                write_rows(folder / "curve.csv", rows)
-                _save(folder / "state.pt", lesson, optimizer, average, seed, steps, seconds)
-                saved = time.monotonic()
-            solved = [r["solved"] for r in rows[-20:] if r["episodes"]]
-            description = f"solved {np.mean(solved):.3f}" if solved else "training"
-            bar.update(task, completed=steps, description=description)
+    state, begin = folder / "state.pt", (0, 0.0)
+    if state.exists():
+        begin = _restore(state, lesson, optimizer, average, seed)
+
+    def update(steps: int) -> tuple[int, dict[str, float]]:
+        row = _update(lesson, optimizer, average, steps)
+        return steps + config.levels * config.window, row
+
+    seconds = follow(
+        folder, config.steps, update, partial(_save, state, lesson, optimizer, average, seed), begin=begin,
+        counts=COUNTS, shown=("solved", 20), checkpoint_seconds=checkpoint_seconds, progress=progress,
+    )  # fmt: skip
     policy.load_state_dict(average)
     policy.eval()
-    return before + time.monotonic() - began
+    return seconds
 
 
 def _update(
@@ -324,17 +306,13 @@ def _save(
 ) -> None:  # fmt: skip
     record = {
         "policy": lesson.policy.state_dict(), "average": average, "optimizer": optimizer.state_dict(),
-        "generator": lesson.generator.get_state(), "state": _tensors(lesson.state), "carry": lesson.carry,
+        "generator": lesson.generator.get_state(), "state": tensors_of(lesson.state), "carry": lesson.carry,
         "age": torch.from_numpy(lesson.age), "looks": torch.from_numpy(lesson.looks),
         "teacher": {k: torch.from_numpy(v) for k, v in lesson.teacher.memory().items()},
         "next_seed": lesson.next_seed, "config": asdict(lesson.config), "seed": seed, "steps": steps,
         "seconds": seconds,
     }  # fmt: skip
     write_state(path, record)
-
-
-def _tensors(state: Any) -> dict[str, Tensor]:
-    return {f.name: torch.from_numpy(getattr(state, f.name)) for f in fields(state)}
 
 
 def _restore(
@@ -345,7 +323,7 @@ def _restore(
     optimizer.load_state_dict(record["optimizer"])
     average.update(record["average"])
     lesson.generator.set_state(record["generator"])
-    lesson.state = type(lesson.state)(**{k: v.numpy() for k, v in record["state"].items()})
+    lesson.state = state_of(lesson.state, record["state"])
     lesson.carry, lesson.next_seed = record["carry"], record["next_seed"]
     lesson.age, lesson.looks = record["age"].numpy(), record["looks"].numpy()
     lesson.teacher.recall(lesson.state, {k: v.numpy() for k, v in record["teacher"].items()})

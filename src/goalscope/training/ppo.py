@@ -7,19 +7,19 @@ A policy whose module has `initial_carry(n)` is recurrent: its forward takes (ob
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from goalscope.training.saved_state import read_state, rows_until, write_rows, write_state
+from goalscope.training.loop import follow
+from goalscope.training.saved_state import read_state, state_of, tensors_of, write_state
 from goalscope.worlds.contract import World, concatenate, take
 
 # Training levels have seeds from here on: a study's levels, with smaller seeds, are unseen.
@@ -74,7 +74,9 @@ class _Experience:
     """The running levels: a state, how long each level has run, and the recurrent carry."""
 
     def __init__(self, world: World, policy: Any, config: PPO, seed: int):
-        self.world, self.policy, self.config = world, policy, config
+        self.world, self.policy, self.config, self.seed = world, policy, config, seed
+        self.generator = torch.Generator(next(policy.parameters()).device).manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
         self.next_seed = FIRST_TRAINING_SEED * (1 + seed)
         self.state = self._fresh(config.levels)
         self.age = np.zeros(config.levels, np.int64)
@@ -92,7 +94,7 @@ class _Experience:
             logits, value, *rest = self.policy(x, carry) if self.recurrent else self.policy(x)
         return logits.float(), value.float(), rest[0] if rest else None
 
-    def collect(self, generator: torch.Generator) -> _Batch:
+    def collect(self) -> _Batch:
         """Plays `horizon` steps; a level that ended or timed out is replaced by a fresh one."""
         c, world = self.config, self.world
         observations, starts, actions, log_probs, values, rewards, ends, episodes = ([] for _ in range(8))
@@ -101,7 +103,7 @@ class _Experience:
             observation = world.observe(self.state)
             logits, value, self.carry = self._forward(observation, self.carry)
             log_prob = logits.log_softmax(1)
-            action = torch.multinomial(log_prob.exp(), 1, generator=generator)
+            action = torch.multinomial(log_prob.exp(), 1, generator=self.generator)
             outcome = world.step(self.state, action[:, 0].cpu().numpy())
             starts.append(self.age == 0)
             self.age += 1
@@ -124,7 +126,7 @@ class _Experience:
                 self.age[over], self.returned[over] = 0, 0
                 if self.carry:
                     with torch.inference_mode():
-                        self.carry = _renewed(self.policy, self.carry, over)
+                        self.carry = renewed(self.policy, self.carry, over)
             observations.append(observation)
             actions.append(action[:, 0])
             log_probs.append(log_prob.gather(1, action)[:, 0])
@@ -138,8 +140,10 @@ class _Experience:
         )  # fmt: skip
 
 
-def _renewed(policy: Any, carry: tuple[Tensor, ...], fresh: np.ndarray) -> tuple[Tensor, ...]:
-    """The carry with that of the levels `fresh` [N] bool begun anew."""
+def renewed(policy: Any, carry: Any, fresh: np.ndarray) -> Any:
+    """The carry (None for a policy without memory) with that of the levels `fresh` [N] bool begun anew."""
+    if carry is None or not fresh.any():
+        return carry
     where = torch.from_numpy(fresh)
     return tuple(
         torch.where(where.to(x.device).view(-1, *[1] * (x.ndim - 1)), zero, x)
@@ -188,17 +192,31 @@ def _evaluate(policy: Any, batch: _Batch, index: np.ndarray, recurrent: bool) ->
     carry = tuple(x[torch.from_numpy(index)].clone() for x in batch.carry or ())
     all_logits, all_values = [], []
     for t in range(len(batch.observations)):
-        carry = _renewed(policy, carry, batch.starts[t, index])
+        carry = renewed(policy, carry, batch.starts[t, index])
         logits, value, carry = policy(policy.encode(batch.observations[t, index]), carry)
         all_logits.append(logits.float())
         all_values.append(value.float())
     return torch.cat(all_logits), torch.cat(all_values)
 
 
-def _update(
-    policy: nn.Module, optimizer: torch.optim.Optimizer, batch: _Batch, config: PPO, entropy_weight: float,
-    rng: np.random.Generator, recurrent: bool,
-) -> dict[str, float]:  # fmt: skip
+def _update(experience: _Experience, optimizer: torch.optim.Optimizer, left: float) -> dict[str, float]:
+    """One batch and its epochs, at the share `left` of learning rate and entropy bonus; what the curve says of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = experience.config.learning_rate * left
+    batch = experience.collect()
+    losses = _learn(experience, optimizer, batch, experience.config.entropy * left)
+    finished = np.array(batch.episodes, float).reshape(-1, 3)
+    means = finished.mean(0) if len(finished) else np.full(3, np.nan)
+    return {
+        "episodes": len(finished), "success": means[0], "length": means[1], "reward": means[2], **losses,
+    }  # fmt: skip
+
+
+def _learn(
+    experience: _Experience, optimizer: torch.optim.Optimizer, batch: _Batch, entropy_weight: float
+) -> dict[str, float]:
+    """The epochs over one batch; means of the losses."""
+    policy, config, recurrent = experience.policy, experience.config, experience.recurrent
     values = batch.values.cpu().numpy()
     gains = advantages(
         batch.rewards, values, batch.ends, batch.last_values.cpu().numpy(), config.discount, config.gae_lambda
@@ -212,7 +230,7 @@ def _update(
     size = max(1, config.minibatch // steps) if recurrent else config.minibatch
     sums: dict[str, list[float]] = {"value_loss": [], "entropy": [], "kl": [], "clipped": []}
     for _ in range(config.epochs):
-        order = rng.permutation(units)
+        order = experience.rng.permutation(units)
         for first in range(0, units, size):
             index = order[first : first + size]
             with _autocast(config, policy):
@@ -270,62 +288,26 @@ def train(
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     policy.train()
     optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5)
-    generator = torch.Generator(next(policy.parameters()).device).manual_seed(seed)
-    rng = np.random.default_rng(seed)
     experience = _Experience(world, policy, config, seed)
-    steps, before = 0, 0.0
-    if (folder / "state.pt").exists():
-        steps, before = _restore(
-            folder / "state.pt", policy, optimizer, generator, rng, experience, config, seed, start
-        )
-    rows = rows_until(folder / "curve.csv", steps, COUNTS)
-    began, saved = time.monotonic(), time.monotonic()
-    with Progress(disable=not progress, console=_stderr()) as bar:
-        task = bar.add_task("training", total=config.steps, completed=steps)
-        while steps < config.steps:
-            left = 1 - 0.9 * steps / config.steps
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * left
-            batch = experience.collect(generator)
-            row: dict[str, float] = _update(
-                policy, optimizer, batch, config, config.entropy * left, rng, experience.recurrent
-            )
-            previous, steps = steps, steps + config.levels * config.horizon
-            finished = np.array(batch.episodes, float).reshape(-1, 3)
-            means = finished.mean(0) if len(finished) else np.full(3, np.nan)
-            seconds = before + time.monotonic() - began
-            row = {
-                "steps": steps, "seconds": round(seconds, 1), "episodes": len(finished),
-                "success": means[0], "length": means[1], "reward": means[2], **row,
-            }  # fmt: skip
-            rows.append(row)
-            for mark in snapshots:
-                if previous < mark <= steps:
-                    save_file(
-                        {k: v.contiguous() for k, v in policy.state_dict().items()},
-                        folder / "snapshots" / f"step-{mark}.safetensors",
-                    )
-            if steps >= config.steps or time.monotonic() - saved > checkpoint_seconds:
-                write_rows(folder / "curve.csv", rows)
-                _save(
-                    folder / "state.pt",
-                    policy,
-                    optimizer,
-                    generator,
-                    rng,
-                    experience,
-                    config,
-                    seed,
-                    start,
-                    steps,
-                    seconds,
-                )
-                saved = time.monotonic()
-            recent = [r["success"] for r in rows[-10:] if r["episodes"]]
-            description = f"success {np.mean(recent):.3f}" if recent else "training"
-            bar.update(task, completed=steps, description=description)
+    state, begin = folder / "state.pt", (0, 0.0)
+    if state.exists():
+        begin = _restore(state, experience, optimizer, start)
+
+    def update(steps: int) -> tuple[int, dict[str, float]]:
+        row = _update(experience, optimizer, 1 - 0.9 * steps / config.steps)
+        done = steps + config.levels * config.horizon
+        for mark in snapshots:
+            if steps < mark <= done:
+                weights = {k: v.contiguous() for k, v in policy.state_dict().items()}
+                save_file(weights, folder / "snapshots" / f"step-{mark}.safetensors")
+        return done, row
+
+    seconds = follow(
+        folder, config.steps, update, partial(_save, state, experience, optimizer, start), begin=begin,
+        counts=COUNTS, shown=("success", 10), checkpoint_seconds=checkpoint_seconds, progress=progress,
+    )  # fmt: skip
     policy.eval()
-    return before + time.monotonic() - began
+    return seconds
 
 
 def placed(policy: nn.Module, device: str) -> nn.Module:
@@ -337,45 +319,38 @@ def placed(policy: nn.Module, device: str) -> nn.Module:
         raise ValueError(f"device {device!r} cannot be used ({first_line}); 'cpu' always can") from error
 
 
-def _stderr() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
 def _save(
-    path: Path, policy: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator,
-    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int, start: str | None, steps: int,
+    path: Path, experience: _Experience, optimizer: torch.optim.Optimizer, start: str | None, steps: int,
     seconds: float,
 ) -> None:  # fmt: skip
     # PCG64 draws 64 bits and keeps the half that a 32-bit draw leaves over: both belong to its state.
-    bits = rng.bit_generator.state
+    bits = experience.rng.bit_generator.state
     bits = {**bits["state"], "has_uint32": bits["has_uint32"], "uinteger": bits["uinteger"]}
-    state = {f.name: torch.from_numpy(getattr(experience.state, f.name)) for f in fields(experience.state)}
     record = {
-        "policy": policy.state_dict(), "optimizer": optimizer.state_dict(), "generator": generator.get_state(),
-        "rng": {k: str(v) for k, v in bits.items()}, "state": state, "age": torch.from_numpy(experience.age),
+        "policy": experience.policy.state_dict(), "optimizer": optimizer.state_dict(),
+        "generator": experience.generator.get_state(), "rng": {k: str(v) for k, v in bits.items()},
+        "state": tensors_of(experience.state), "age": torch.from_numpy(experience.age),
         "returned": torch.from_numpy(experience.returned), "next_seed": experience.next_seed,
-        "carry": experience.carry, "config": asdict(config), "seed": seed, "start": start, "steps": steps,
-        "seconds": seconds,
+        "carry": experience.carry, "config": asdict(experience.config), "seed": experience.seed, "start": start,
+        "steps": steps, "seconds": seconds,
     }  # fmt: skip
     write_state(path, record)
 
 
 def _restore(
-    path: Path, policy: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator,
-    rng: np.random.Generator, experience: _Experience, config: PPO, seed: int, start: str | None,
-) -> tuple[int, float]:  # fmt: skip
-    record = read_state(path, policy, asdict(config), seed, start)
+    path: Path, experience: _Experience, optimizer: torch.optim.Optimizer, start: str | None
+) -> tuple[int, float]:
+    policy, rng = experience.policy, experience.rng
+    record = read_state(path, policy, asdict(experience.config), experience.seed, start)
     policy.load_state_dict(record["policy"])
     optimizer.load_state_dict(record["optimizer"])
-    generator.set_state(record["generator"])
+    experience.generator.set_state(record["generator"])
     bits = dict(rng.bit_generator.state)
     kept = {k: int(v) for k, v in record["rng"].items()}
     bits["has_uint32"], bits["uinteger"] = kept.pop("has_uint32", 0), kept.pop("uinteger", 0)
     bits["state"] = kept
     rng.bit_generator.state = bits
-    experience.state = type(experience.state)(**{k: v.numpy() for k, v in record["state"].items()})
+    experience.state = state_of(experience.state, record["state"])
     experience.age, experience.returned = record["age"].numpy(), record["returned"].numpy()
     experience.next_seed, experience.carry = record["next_seed"], record["carry"]
     return record["steps"], record["seconds"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from goalscope.files import whole_file, write_whole
 
@@ -17,6 +18,16 @@ def write_state(path: Path, record: dict[str, Any]) -> None:
     """Writes what `read_state` gives back; whoever kills the run finds the old file or the new one, never half of it."""
     with whole_file(path) as file:
         torch.save(record, file)
+
+
+def tensors_of(state: Any) -> dict[str, Tensor]:
+    """A batched state of a world as the record of a run can hold it."""
+    return {f.name: torch.from_numpy(getattr(state, f.name)) for f in fields(state)}
+
+
+def state_of(like: Any, tensors: dict[str, Tensor]) -> Any:
+    """The state of the same kind as `like` that `tensors_of` was given."""
+    return type(like)(**{name: tensor.numpy() for name, tensor in tensors.items()})
 
 
 def read_state(
