@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",
         "report",
     },
-    "viewing": {"worlds", "policies", "methods", "plots", "studies"},
+    "viewing": {"worlds", "policies", "rollout", "methods", "plots", "studies"},
     "commands": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing"},
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout", "activations", "methods", "studies", "moved"},

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from goalscope.commands import main as cli
-from goalscope.commands import play as play_cli
 from goalscope.policies.checkpoint import load
+from goalscope.viewing import level as played_level
 from goalscope.viewing import plan_reader as sokoban_reader
 from goalscope.viewing import sokoban as sokoban_play
 from goalscope.viewing.sokoban import Episode, play_level
@@ -89,7 +89,7 @@ HARD = "########\n# @  # #\n# .#   #\n#    $ #\n# .$#  #\n# #    #\n########\n"
 def test_where_the_search_is_given_up_nothing_is_said(limit, tmp_path, monkeypatch, capsys):
     assert play(tmp_path, monkeypatch, HARD) == 2
     assert "no solution" in capsys.readouterr().err
-    monkeypatch.setattr(play_cli, limit, 1)
+    monkeypatch.setattr(played_level, limit, 1)
     assert play(tmp_path, monkeypatch, HARD) == 0
     out, err = capsys.readouterr()
     assert "not solved within 120 moves" in out and err == ""

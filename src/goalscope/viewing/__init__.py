@@ -1,4 +1,5 @@
-"""One level through a policy's eyes.
+"""One level through a policy's eyes, for `goalscope play`.
 
-`sokoban.py` an episode, `plan_reader.py` the plan in its memory, `chess.py` a position.
+`kinds.py` what a text shows; `maze.py` a maze with arrows, `level.py` a Sokoban level from its text, played by `sokoban.py`
+with the plan that `plan_reader.py` reads in the policy's memory, `chess.py` a position.
 """
