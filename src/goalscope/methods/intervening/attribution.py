@@ -127,14 +127,7 @@ def attribution(
     effect, whole, chosen = {}, {}, {}
     for site in sites:
         value, new = values[site], given[site]
-        if value.shape != new.shape or len(value) != count:
-            raise ValueError(
-                f"site {site!r}: shapes {list(value.shape)} and {list(new.shape)}, {count} samples"
-            )
-        if torch.equal(value, new):
-            raise ValueError(
-                f"patching {site!r} touches nothing: it is the same in both runs for all samples"
-            )
+        _check_pair(site, value, new, count)
         rest = recompute_from(module, site, base)
         with torch.no_grad():
             whole[site] = measured(metric, rest(new), count, f"site {site!r}") - before
@@ -144,15 +137,19 @@ def attribution(
             slope = sum(_slope(metric, rest, value + point * (new - value), site) for point in points) / steps
         product = ((new - value) * slope).double()
         chosen[site] = tuple(chosen_parts(site, value.shape, over, heads, (parts or {}).get(site)))
-        effect[site] = np.stack(
-            [
-                product[index_of(value.shape, over, part, heads)].flatten(1).sum(1).numpy()
-                for part in chosen[site]
-            ]
-        )
+        indices = [index_of(value.shape, over, part, heads) for part in chosen[site]]
+        effect[site] = np.stack([product[index].flatten(1).sum(1).numpy() for index in indices])
     with torch.no_grad():
         after = measured(metric, module(*source), count, "the run that values come from")
     return Attribution(direction, steps, over, chosen, effect, whole, before, after, count)
+
+
+def _check_pair(site: str, value: Tensor, new: Tensor, count: int) -> None:
+    """Raises ValueError where a site cannot be patched: other shapes in the two runs, or the same values."""
+    if value.shape != new.shape or len(value) != count:
+        raise ValueError(f"site {site!r}: shapes {list(value.shape)} and {list(new.shape)}, {count} samples")
+    if torch.equal(value, new):
+        raise ValueError(f"patching {site!r} touches nothing: it is the same in both runs for all samples")
 
 
 def _gradients(

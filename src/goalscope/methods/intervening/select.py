@@ -91,29 +91,10 @@ def select(
         ValueError: shapes that do not fit, effects that are not finite (unit and level are named), fewer than 5
             levels on a side, a rate outside 0..1.
     """
-    discovery = np.asarray(discovery)
-    if discovery.ndim != 1 or discovery.dtype != bool:
-        raise ValueError(f"discovery must be bool [N], got {discovery.shape} of {discovery.dtype}")
-    sides = np.flatnonzero(discovery), np.flatnonzero(~discovery)
-    if min(map(len, sides)) < 5 or not 0 < rate < 1:
-        raise ValueError(
-            f"need 5 levels on each side and a rate in 0..1, got {len(sides[0])}, {len(sides[1])}, {rate}"
-        )
+    sides, control = _sides(discovery, control, rate)
     names = _names(effects, units, len(discovery))
-    if control is not None:
-        control = np.asarray(control, np.float64)
-        if control.shape != discovery.shape or not np.isfinite(control).all():
-            raise ValueError(f"control must be finite [{len(discovery)}], got {control.shape}")
-
     _warn_of_few("discovery", len(sides[0]), len(names), rate, tails=2)
-    every = np.arange(len(names))
-    first = _asked(effects, every, sides[0], names)
-    mean = first.mean(axis=1)
-    sign = np.where(mean < 0, -1.0, 1.0)
-    p = 2 * _one_sided(first * sign[:, None])
-    if control is not None:
-        p = np.maximum(p, 2 * _one_sided((first - control[sides[0]]) * sign[:, None]))
-    p = np.minimum(p, 1.0)
+    mean, sign, p = _discovery(_asked(effects, np.arange(len(names)), sides[0], names), control, sides[0])
     q = benjamini_hochberg(p)
     found = np.flatnonzero(q <= rate)
     found = found[np.argsort(-np.abs(mean[found]), kind="stable")]
@@ -144,6 +125,37 @@ def select(
         rate=rate,
         levels=(len(sides[0]), len(sides[1])),
     )
+
+
+def _sides(
+    discovery: np.ndarray, control: np.ndarray | None, rate: float
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """Discovery and held-out levels, and the control as float [N]; raises ValueError as `select` says."""
+    discovery = np.asarray(discovery)
+    if discovery.ndim != 1 or discovery.dtype != bool:
+        raise ValueError(f"discovery must be bool [N], got {discovery.shape} of {discovery.dtype}")
+    sides = np.flatnonzero(discovery), np.flatnonzero(~discovery)
+    if min(map(len, sides)) < 5 or not 0 < rate < 1:
+        raise ValueError(
+            f"need 5 levels on each side and a rate in 0..1, got {len(sides[0])}, {len(sides[1])}, {rate}"
+        )
+    if control is not None:
+        control = np.asarray(control, np.float64)
+        if control.shape != discovery.shape or not np.isfinite(control).all():
+            raise ValueError(f"control must be finite [{len(discovery)}], got {control.shape}")
+    return sides, control
+
+
+def _discovery(
+    effects: np.ndarray, control: np.ndarray | None, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[U] mean effect of each unit on the discovery levels, its sign, and the two-sided p-value."""
+    mean = effects.mean(axis=1)
+    sign = np.where(mean < 0, -1.0, 1.0)
+    p = 2 * _one_sided(effects * sign[:, None])
+    if control is not None:
+        p = np.maximum(p, 2 * _one_sided((effects - control[levels]) * sign[:, None]))
+    return mean, sign, np.minimum(p, 1.0)
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

@@ -91,33 +91,16 @@ class Lc0(nn.Module):
     """
 
     def __init__(
-        self,
-        input_format: int = 1,
-        body: str = "convolution",
-        width: int = 64,
-        blocks: int = 6,
-        activation: str = "relu",
-        squeeze: int | None = None,
-        heads: int | None = None,
-        inner: int | None = None,
-        hidden: int | None = None,
-        smolgen: Sequence[int] | None = None,
-        smolgen_activation: str = "swish",
-        ffn_activation: str = "relu_2",
-        embedding: str = "map",
-        embedding_sizes: Sequence[int] | None = None,
-        gated: bool = False,
-        policy: str = "convolution",
-        policy_width: int = 64,
-        policy_queries: int | None = None,
-        policy_encoders: int | None = None,
-        policy_encoder_sizes: Sequence[int] | None = None,
-        policy_names: Sequence[str] = ("vanilla",),
-        value: str = "wdl",
-        value_sizes: Sequence[int] = (32, 128),
-        value_names: Sequence[str] = ("winner",),
+        self, input_format: int = 1, body: str = "convolution", width: int = 64, blocks: int = 6,
+        activation: str = "relu", squeeze: int | None = None, heads: int | None = None, inner: int | None = None,
+        hidden: int | None = None, smolgen: Sequence[int] | None = None, smolgen_activation: str = "swish",
+        ffn_activation: str = "relu_2", embedding: str = "map", embedding_sizes: Sequence[int] | None = None,
+        gated: bool = False, policy: str = "convolution", policy_width: int = 64,
+        policy_queries: int | None = None, policy_encoders: int | None = None,
+        policy_encoder_sizes: Sequence[int] | None = None, policy_names: Sequence[str] = ("vanilla",),
+        value: str = "wdl", value_sizes: Sequence[int] = (32, 128), value_names: Sequence[str] = ("winner",),
         moves_left_sizes: Sequence[int] | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__()
         _check_choices(body=body, policy=policy, value=value, embedding=embedding)
         _check_names([*policy_names, *value_names])

@@ -100,7 +100,30 @@ def decode(states: Sequence[bytes], distribution: str) -> ProcgenState:
         b"".join(_without_generators(data, n, length) for n, data in enumerate(states)), "<i4"
     )
     words = words.reshape(len(states), length // 4)
-    floats = words.view("<f4")
+    _check_words(words, width, distribution)
+    grid = _cells(words, width)
+    cheese = np.stack(np.divmod((grid == _CHEESE).reshape(-1, width**2).argmax(1), width), 1).astype(np.int16)
+    cheese[~(grid == _CHEESE).any((1, 2))] = -1
+    mouse = _mouse(words, width)
+    limits = {"mouse reflected": 1, "background": BACKGROUNDS - 1, "level": LAST_LEVEL}
+    for name, most in limits.items():
+        value = words[:, WORDS[name]]
+        _check((value >= 0) & (value <= most), name, value, f"0 to {most}")
+    offset = words.view("<f4")[:, WORDS["background offset"]]
+    _check((offset >= 0) & (offset <= 1), "background offset", offset, "0 to 1")
+    return ProcgenState(
+        walls=grid == _WALL,
+        mouse=mouse,
+        cheese=cheese,
+        facing=words[:, WORDS["mouse reflected"]].astype(np.int8),
+        background=words[:, WORDS["background"]].astype(np.int8),
+        offset=offset.astype(np.float32),
+        level=words[:, WORDS["level"]].astype(np.int32),
+    )
+
+
+def _check_words(words: np.ndarray, width: int, distribution: str) -> None:
+    """Raises ValueError where a word that every maze of this distribution has alike is another."""
     expected = {
         "version": 0,
         "name length": 4,
@@ -122,36 +145,29 @@ def decode(states: Sequence[bytes], distribution: str) -> ProcgenState:
     for name, value in expected.items():
         _check(words[:, WORDS[name]] == value, name, words[:, WORDS[name]], str(value))
     _check(words[:, -1] == _END, "end mark", words[:, -1], str(_END))
+
+
+def _cells(words: np.ndarray, width: int) -> np.ndarray:
+    """[N, width, width] what is on each square, row 0 on top (Procgen counts from below)."""
     cells = words[:, _FIRST_CELL:-3]
     unknown = ~np.isin(cells, (_CHEESE, _WALL, _SPACE))
     first = cells[np.arange(len(cells)), unknown.argmax(1)]
     _check(~unknown.any(1), "a cell", first, f"{_CHEESE} (cheese), {_WALL} (wall) or {_SPACE} (space)")
     cheeses = (cells == _CHEESE).sum(1)
     _check(cheeses <= 1, "number of cheeses", cheeses, "0 or 1")
-    mouse = np.empty((len(states), 2), np.int16)
+    return cells.reshape(-1, width, width)[:, ::-1]
+
+
+def _mouse(words: np.ndarray, width: int) -> np.ndarray:
+    """[N, 2] (row, column) of the mouse, which Procgen has as a point in the middle of a square."""
+    floats = words.view("<f4")
+    mouse = np.empty((len(words), 2), np.int16)
     for axis, name in ((1, "mouse x"), (0, "mouse y")):
         place = floats[:, WORDS[name]]
         inside = (place % 1 == 0.5) & (place > 0) & (place < width)
         _check(inside, name, place, f"the middle of a square, 0.5 to {width - 0.5}")
         mouse[:, axis] = place if axis == 1 else width - place
-    limits = {"mouse reflected": 1, "background": BACKGROUNDS - 1, "level": LAST_LEVEL}
-    for name, most in limits.items():
-        value = words[:, WORDS[name]]
-        _check((value >= 0) & (value <= most), name, value, f"0 to {most}")
-    offset = floats[:, WORDS["background offset"]]
-    _check((offset >= 0) & (offset <= 1), "background offset", offset, "0 to 1")
-    grid = cells.reshape(-1, width, width)[:, ::-1]
-    cheese = np.stack(np.divmod((grid == _CHEESE).reshape(-1, width**2).argmax(1), width), 1).astype(np.int16)
-    cheese[cheeses == 0] = -1
-    return ProcgenState(
-        walls=grid == _WALL,
-        mouse=mouse,
-        cheese=cheese,
-        facing=words[:, WORDS["mouse reflected"]].astype(np.int8),
-        background=words[:, WORDS["background"]].astype(np.int8),
-        offset=offset.astype(np.float32),
-        level=words[:, WORDS["level"]].astype(np.int32),
-    )
+    return mouse
 
 
 def encode(state: ProcgenState, template: bytes, generator: bytes) -> list[bytes]:
