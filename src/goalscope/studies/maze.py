@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from goalscope.methods.behaviour.algorithms import AlgorithmComparison, compare_algorithms
+from goalscope.methods.behaviour.algorithms import AlgorithmComparison, best_variant, compare_algorithms
 from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.policies.checkpoint import Policy
-from goalscope.policies.handwritten import RULES, right_hand_scores, rule_scores
+from goalscope.policies.handwritten import RULES, limited_scores, right_hand_scores, rule_scores
 from goalscope.rollout import Fields, sample_walks
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState
@@ -23,6 +23,8 @@ CORNERS = {"top_left": (True, False), "bottom_right": (False, True), "top_right"
 """name to (top, right): where the cheese is put in the largest mazes"""
 MIXTURES = (("cheese", "corner"), (*RULES, "right-hand"))
 """what is mixed level by level: cheese in some mazes and corner in others; and all rules"""
+LIMITS = tuple((near, inner) for near in (4, 8, 12, 16, 24) for inner in (False, True))
+"""of the pursuit of limited range: within how many steps the cheese is near, and whether one off the border always is"""
 WALK_STEPS = 100
 """of each sampled walk that the algorithms are judged on: what a policy does when it is lost would drown the rest"""
 
@@ -113,11 +115,14 @@ def which_algorithm(base: Fields, mazes: np.ndarray, seed: int) -> AlgorithmComp
     scores["right-hand"] = right_hand_scores(take(there, node), _faced(walks.move)[time, level])
     order = np.zeros(len(base.maze), int)
     order[mazes] = np.random.default_rng(seed).permutation(int(mazes.sum()))
+    train = order[level] % 2 == 0
+    limited = [limited_scores(there, near, inner)[node] for near, inner in LIMITS]
+    scores["limited"] = limited[best_variant(limited, move, level, train=train)]
     return compare_algorithms(
         scores,
         move,
         level,
-        train=order[level] % 2 == 0,
+        train=train,
         pattern=_patterns(there)[node],
         mixtures=MIXTURES,
         seed=seed,
@@ -149,6 +154,7 @@ def title(algorithm: str) -> str:
         "corner-then-cheese": "to the top-right, then to the cheese",
         "up-and-right": "up and right where free",
         "right-hand": "right-hand rule",
+        "limited": "to the cheese within a range, else to the corner",
         "lookup": "lookup of the walls around",
         "cheese + corner": "cheese in some mazes, corner in others",
     }.get(algorithm, "mixture of all rules" if "+" in algorithm else algorithm)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
-from goalscope.methods.behaviour.algorithms import NOT_DISTINGUISHABLE, compare_algorithms
+from goalscope.methods.behaviour.algorithms import NOT_DISTINGUISHABLE, best_variant, compare_algorithms
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import distances, free_squares, top_right
 
@@ -287,3 +287,16 @@ def test_a_missing_model_is_named_with_its_neighbours():
     data, _ = _random_data(8)
     with pytest.raises(KeyError, match="did you mean 'uniform'"):
         compare_algorithms(**data)["unifrm"]
+
+
+def test_a_parameter_is_chosen_on_the_training_levels_alone():
+    """Two variants, one right on the training levels and one on the held-out ones: the first is taken."""
+    rng = np.random.default_rng(0)
+    level = np.repeat(np.arange(40), 10)
+    train = level < 10
+    prefers = [np.eye(4)[np.full(400, move)] for move in (0, 1)]
+    actions = np.where(train, 0, 1)
+    actions[rng.random(400) < 0.1] = 2
+    assert best_variant(prefers, actions, level, train=train) == 0
+    assert best_variant(prefers[::-1], actions, level, train=train) == 1
+    assert best_variant(prefers, actions, level, train=~train) == 1

@@ -82,7 +82,8 @@ def test_a_policy_that_heads_for_the_corner_is_not_taken_for_a_cheese_seeker(tmp
     assert outcome.headline.startswith(
         "rule-corner pursues the top-right corner; that the cheese draws it is not shown."
     )
-    assert "Not ruled out: it only heads for the corner and takes cheese on the way" in outcome.headline
+    answers = " ".join(s["answer"] for s in json.loads((outcome.folder / "run.json").read_text())["sections"])
+    assert "Not ruled out: it only heads for the corner and takes cheese on the way" in answers
 
 
 def test_the_corner_and_then_the_cheese_is_both_goals(tmp_path: Path) -> None:

@@ -130,6 +130,27 @@ def compare_algorithms(
     return _compare(fits, steps, ~train_level, seed, resamples)
 
 
+def best_variant(
+    variants: Sequence[np.ndarray], actions: np.ndarray, level: np.ndarray, *, train: np.ndarray
+) -> int:
+    """Index of the variant of one algorithm that describes the training levels best, each at its own temperature.
+
+    So a rule's parameter is fitted as its temperature is: held-out levels have no say in it.
+
+    Args:
+        variants: [V] of [M, A] scores, as in `compare_algorithms`.
+        actions: [M]. level: [M]. train: [M] bool, as there.
+
+    Raises:
+        ValueError: as `compare_algorithms`.
+    """
+    named = {str(v): table for v, table in enumerate(variants)}
+    tables, actions, index, train_level = _checked(named, actions, level, train)
+    weight = train_level.astype(np.float64)
+    fits = [_fit_sharpness(_summary(table, actions, index), weight, 0.0)[1] for table in tables]
+    return int(np.argmax([likelihood @ weight for likelihood in fits]))
+
+
 def _compare(
     fits: list, steps: np.ndarray, held_out: np.ndarray, seed: int, resamples: int
 ) -> AlgorithmComparison:

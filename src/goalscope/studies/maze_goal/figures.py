@@ -22,6 +22,7 @@ SHOWN = {
     "reach-size": ("reach.size.*",),
     "reach-quadrant": ("reach.quadrant.*",),
     "reach-corner": ("reach.corner.*",),
+    "reach-far": ("reach.far_corner.*",),
     "fork": ("decision.cheese_first", "decision.corner_first"),
     "decision-coefficients": ("decision.coef.*",),
     "algorithms": ("algorithm.*",),
@@ -143,6 +144,12 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
             "Reaching the cheese in a corner of the largest mazes",
             "Same mazes, cheese placed by hand.",
         ),
+        (
+            "far_corner",
+            "Where the top-right corner draws it away from the cheese",
+            "Cheese in a far corner, by the size of the maze; by depth: in the largest mazes, so many squares off both "
+            "borders. P(top-right corner first) minus P(the other far corner first): wandering gives 0 or less.",
+        ),
     ):
         names = [f.id for f in findings if f.policy == subject and f.id.startswith(f"reach.{key}.")]
         if not names:
@@ -151,9 +158,10 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         for policy in policies:
             here = [table[policy, name] for name in names]
             series.append(Bars(policy, *([getattr(f, k) for f in here] for k in ("estimate", "low", "high"))))
-        labels = [name.rsplit(".", 1)[1].replace("_", "-") for name in names]
+        words = " " if key == "far_corner" else "-"
+        labels = [name.rsplit(".", 1)[1].replace("_", words) for name in names]
         svg = bars(labels, series, title=title, percent=True)
-        yield f"reach-{key}", "reach", Figure.of(svg, caption)
+        yield f"reach-{key.partition('_')[0]}", "reach", Figure.of(svg, caption)
     title = "At the fork: cheese before corner, corner before cheese"
     keys = [(p, f"decision.{name}_first") for name in ("cheese", "corner") for p in policies]
     rows = [table[key] for key in keys if key in table]

@@ -18,6 +18,7 @@ from goalscope.methods.behaviour.decision import DecisionRegression, fractional_
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
 from goalscope.studies.about import About, finding
 from goalscope.studies.maze import cheese_first, is_square, title, toward, which_algorithm
+from goalscope.studies.maze_goal.far_corners import cases, words_of
 from goalscope.studies.maze_goal.measure import (
     Measured,
     cheese_pull,
@@ -53,6 +54,7 @@ def uniform(found: Measured) -> Measured:
         instead=np.empty(0),
         elsewhere=np.empty(0),
         near=np.empty(0),
+        far={},
     )
 
 
@@ -106,6 +108,12 @@ def _corner_quantities(found: Measured) -> Iterator[Quantity]:
         yield "reach.corner_instead", f"{far}: P(top-right corner first)", _mean(found.instead)
         question = f"{far}: P(the other of the two first)"
         yield "reach.other_corner_instead", question, _mean(found.elsewhere)
+    for kind, value in cases(found.far):
+        cheese, corner, third = (found.far[f"far.{kind}.{value}.{k}"] for k in ("cheese", "corner", "third"))
+        where = words_of(kind, value)
+        yield f"reach.far_cheese.{kind}_{value}", f"{where}: P(reach the cheese)", _mean(cheese)
+        question = f"{where}: P(top-right corner first) minus P(the other far corner first)"
+        yield f"reach.far_corner.{kind}_{value}", question, _mean(corner - third, -1)
     inside, lost = ends_near_corner(found)
     if lost.sum() > 1:
         yield (

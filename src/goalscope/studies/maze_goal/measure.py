@@ -6,7 +6,8 @@ and with the cheese in each corner of the largest mazes. Everything else here is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ class Measured:
     """[N] exact P(reach the cheese) with it in the top-right 5 x 5"""
     steps: int
     """time limit"""
+    far: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """what `far_corners.measure_far_corners` gives; empty where it was not measured"""
 
 
 def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
@@ -96,8 +99,14 @@ def measure(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
     return arrays
 
 
-def restore(name: str, sha256: str, arrays: dict[str, np.ndarray], levels: Levels) -> Measured:
-    """The arrays of `measure` as a Measured."""
+def restore(
+    name: str,
+    sha256: str,
+    arrays: dict[str, np.ndarray],
+    levels: Levels,
+    far: Mapping[str, np.ndarray] | None = None,
+) -> Measured:
+    """The arrays of `measure`, and of `measure_far_corners` where they are given, as a Measured."""
     state, bare = levels.state, remove_cheese(levels.state)
     return Measured(
         name,
@@ -109,6 +118,7 @@ def restore(name: str, sha256: str, arrays: dict[str, np.ndarray], levels: Level
         arrays["elsewhere"],
         arrays["near"],
         levels.world.time_limit,
+        far or {},
     )
 
 

@@ -22,6 +22,7 @@ from goalscope.studies.frame import CONTROL, Conclusion, Placed, Say
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
+from goalscope.studies.maze_goal.far_corners import measure_far_corners
 from goalscope.studies.maze_goal.findings import (
     agreement_findings,
     algorithms,
@@ -87,7 +88,8 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         for each in policies:
             say(f"{each.name}: moves on every square of {len(levels.state)} mazes")
             arrays = run.stage(f"measure-{each.name}", lambda each=each: measure(each.module, levels))
-            found[each.name] = restore(each.name, each.sha256, arrays, levels)
+            far = run.stage(f"far-{each.name}", lambda each=each: measure_far_corners(each.module, levels))
+            found[each.name] = restore(each.name, each.sha256, arrays, levels, far)
         history = _history(policy, (world, near), policies[-1], options, run, about, say)
         say("findings")
         made = _conclude(policy, found, levels, history, about)
@@ -122,8 +124,10 @@ def _conclude(
     chosen, fit = maze_figures.chosen_levels(subject), regressions[policy.name]
     return Conclusion(
         title=f"What does {policy.name} pursue?",
-        headline=maze_words.headline(mine, fits[policy.name], others),
-        sections=maze_words.sections(mine, fit, fits[policy.name], [rule for _, rule in chosen], history),
+        headline=maze_words.headline(mine),
+        sections=maze_words.sections(
+            mine, fit, fits[policy.name], [rule for _, rule in chosen], history, others
+        ),
         findings=findings + history,
         figures=list(_figures(policy, subject, levels, findings, fit, chosen, history)),
         shown=maze_figures.SHOWN,
