@@ -21,7 +21,8 @@ Whole questions:
     study               runs a study of a policy by its name and writes its run folder
 
 Rooms: `worlds`, `policies`, `rollout`, `training`, `activations`, `stats`, `methods`, `evidence`, `studies`, `viewing`,
-`plots`, `report`, `commands`; beside them `files.py` writes files whole, `moved.py` keeps the module names of 0.1.
+`plots`, `report`, `commands`; beside them `files.py` writes files whole, `showing.py` shows
+records, `moved.py` keeps the module names of 0.1.
 
 The names are loaded on first use, so that `import goalscope` and `goalscope --help` stay quick.
 """

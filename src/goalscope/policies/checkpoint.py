@@ -24,6 +24,7 @@ from goalscope.files import write_folder
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
 from goalscope.policies.weights import check_numbers, is_lc0, read_tensors
+from goalscope.showing import drawing, text
 
 PACKAGED = Path(__file__).parent / "packaged"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -34,6 +35,8 @@ METADATA_KEY = "goalscope"
 @dataclass(frozen=True)
 class Policy:
     """A policy that was loaded, with what a finding must say about it."""
+
+    __repr__, _repr_html_ = text, drawing
 
     module: nn.Module
     """in evaluation mode; `module(module.encode(observations))` gives a PolicyOutput"""
@@ -48,6 +51,8 @@ class Policy:
 @dataclass(frozen=True)
 class Packaged:
     """One policy that comes with the package."""
+
+    __repr__, _repr_html_ = text, drawing
 
     name: str
     card: str

@@ -17,6 +17,7 @@ from torch import nn
 from goalscope.activations import editing
 from goalscope.methods.behaviour import reach
 from goalscope.rollout.forward import evaluating
+from goalscope.showing import drawing, text
 from goalscope.worlds.maze import MazeState, Move
 from goalscope.worlds.maze.paths import Squares
 
@@ -27,6 +28,8 @@ BATCH = 128
 @dataclass(frozen=True)
 class Fields:
     """What a policy does on the K squares of N mazes (on each twice where it sees which way the mouse faces)."""
+
+    __repr__, _repr_html_ = text, drawing
 
     maze: MazeState
     """the N mazes"""
@@ -93,6 +96,8 @@ def fields(
 @dataclass(frozen=True)
 class Walks:
     """One sampled walk in each of N levels, at most T steps long."""
+
+    __repr__, _repr_html_ = text, drawing
 
     node: np.ndarray
     """[T, N] int: index of the square stood on"""

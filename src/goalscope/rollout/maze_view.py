@@ -10,6 +10,7 @@ from torch import nn
 
 from goalscope.methods.behaviour import reach
 from goalscope.rollout.maze_fields import Fields, fields
+from goalscope.showing import text
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState, parse_maze
 from goalscope.worlds.maze.paths import decision_square, shortest_path, top_right
@@ -18,6 +19,8 @@ from goalscope.worlds.maze.paths import decision_square, shortest_path, top_righ
 @dataclass(frozen=True)
 class VectorField:
     """A policy on one maze, the mean over facings where it sees any. Draws itself in a notebook."""
+
+    __repr__ = text
 
     maze: MazeState
     """the maze, N = 1"""

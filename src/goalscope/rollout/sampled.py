@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from goalscope.rollout.forward import evaluating
+from goalscope.showing import drawing, text
 from goalscope.worlds.contract import take
 
 
 @dataclass(frozen=True)
 class Rollout:
     """Sampled play of N levels for T steps; after a level's end its actions are 0 and change nothing."""
+
+    __repr__, _repr_html_ = text, drawing
 
     actions: np.ndarray
     """[T, N] int64"""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_clustered, bootstrap_ratio
 
 TOLERANCE = 1e-9  # values closer than this count as equal
@@ -29,6 +30,8 @@ _BLOCK = 1 << 21  # next values at a time
 @dataclass(frozen=True)
 class Readouts:
     """What value heads that know nothing of the policy give: R random readouts of the same features."""
+
+    __repr__, _repr_html_ = text, drawing
 
     shares: np.ndarray
     """[R] agreement of each, as `Agreement.agreement` counts it"""
@@ -43,6 +46,8 @@ class Readouts:
 @dataclass(frozen=True)
 class Agreement:
     """Agreement over squares, every square weighing the same; intervals resample levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     agreement: Estimate
     """share of the squares whose most probable move leads to the highest next value"""

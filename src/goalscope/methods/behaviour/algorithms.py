@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_ratio
 
 NOT_DISTINGUISHABLE = "not distinguishable"
@@ -31,6 +32,8 @@ _EM_GAIN = 1e-7  # nats a step, below which EM has converged
 @dataclass(frozen=True)
 class AlgorithmModel:
     """One candidate and how it does on the held-out levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     name: str
     """the algorithm's name, "uniform", "lookup", or the members of a mixture joined by " + " """
@@ -49,6 +52,8 @@ class AlgorithmModel:
 @dataclass(frozen=True)
 class AlgorithmComparison:
     """Candidates from best to worst, and what may be concluded."""
+
+    __repr__, _repr_html_ = text, drawing
 
     models: tuple[AlgorithmModel, ...]
     """sorted by held-out log-likelihood, best first"""

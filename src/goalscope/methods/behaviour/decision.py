@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.stats import (
     Estimate,
     bootstrap_difference,
@@ -42,6 +43,8 @@ _RANK_TOLERANCE = 1e-7  # of the singular values of the standardised features
 @dataclass(frozen=True)
 class DecisionRegression:
     """The regression of a response in 0..1 on P features of N levels. Coefficients are log-odds per SD."""
+
+    __repr__, _repr_html_ = text, drawing
 
     names: tuple[str, ...]
     """[P] the features"""

@@ -20,6 +20,8 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 _ROW_SUM_TOLERANCE = (
     1e-4  # a softmax in float32 (or bfloat16 logits) misses 1 by less; rows are then rescaled
 )
@@ -35,6 +37,8 @@ class Occupancy:
         visits: [K] expected number of steps that begin on each node; 0 on goal nodes, where the episode
             is over. Sums in each level to the expected length of the episode in steps.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     final: np.ndarray
     visits: np.ndarray

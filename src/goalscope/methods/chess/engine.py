@@ -15,6 +15,8 @@ import chess
 import chess.engine
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 NODES = 50_000
 """for each of the two questions about a move"""
 PLACES = ("/usr/games/stockfish", "/usr/local/bin/stockfish")
@@ -27,6 +29,8 @@ SECONDS = 30.0
 @dataclass(frozen=True)
 class LineCheck:
     """An engine's view of the P plies of a line, each from the side of whoever moves."""
+
+    __repr__, _repr_html_ = text, drawing
 
     engine: str
     """its name, as it gives it"""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from goalscope.activations.hooks import capture
 from goalscope.activations.recompute.from_site import recompute_from
+from goalscope.showing import drawing, text
 
 SIDE = 8
 SQUARES = SIDE * SIDE
@@ -26,6 +27,8 @@ SQUARES = SIDE * SIDE
 @dataclass(frozen=True)
 class SquareEffects:
     """How far a metric falls when one square at one site is taken from the corrupted run."""
+
+    __repr__, _repr_html_ = text, drawing
 
     sites: tuple[str, ...]
     """[L] the sites that were patched"""
@@ -42,6 +45,8 @@ class SquareEffects:
 @dataclass(frozen=True)
 class Matched:
     """Squares to compare with."""
+
+    __repr__, _repr_html_ = text, drawing
 
     squares: np.ndarray
     """[T, K] int, the matched squares of each target, nearest match first; -1 where there are fewer than K"""

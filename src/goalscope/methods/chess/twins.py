@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import chess
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 Network = Callable[[Sequence[chess.Board]], tuple[np.ndarray, np.ndarray]]
 """boards [N] -> (log-probabilities [N, A] of moves by a fixed numbering, -inf where illegal; value [N] of the side
 to move, win minus loss)"""
@@ -25,6 +27,8 @@ MoveIndex = Callable[[chess.Board, chess.Move], int]
 @dataclass(frozen=True)
 class TwinRule:
     """When a changed position counts as a twin; the defaults are the published ones."""
+
+    __repr__, _repr_html_ = text, drawing
 
     weak_fall: float = 0.2
     """the weak network's log-odds of the right move fall by less than this (or rise)"""
@@ -37,6 +41,8 @@ class TwinRule:
 @dataclass(frozen=True)
 class Twin:
     """The best twin of a position."""
+
+    __repr__, _repr_html_ = text, drawing
 
     board: chess.Board
     """without history: what came before led to another position"""
@@ -58,6 +64,8 @@ class Twin:
 class PuzzleRule:
     """Which puzzles are kept; the defaults are the published ones."""
 
+    __repr__, _repr_html_ = text, drawing
+
     least_plies: int = 3
     """of the line; a mate in one is never kept"""
     weak_first: float = 0.05
@@ -71,6 +79,8 @@ class PuzzleRule:
 @dataclass(frozen=True)
 class Kept:
     """Which of N puzzles pass each part of a `PuzzleRule`, and all of them."""
+
+    __repr__, _repr_html_ = text, drawing
 
     long: np.ndarray
     """[N] bool: enough plies and no mate in one"""

@@ -25,6 +25,7 @@ from goalscope.activations.hooks import refuse_not_finite
 from goalscope.activations.metric import Inputs, Metric, checked, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.from_site import recompute_from
+from goalscope.showing import drawing, text
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Attribution:
         source: [N] metric of the run that values come from.
         n: number of samples.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     direction: str
     steps: int
@@ -70,6 +73,8 @@ class Agreement:
         missed: fraction of the summed absolute exact effects on pairs that were estimated at less than a tenth.
         n: number of samples behind each mean.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     pairs: tuple[tuple[str, Part], ...]
     approximate: np.ndarray

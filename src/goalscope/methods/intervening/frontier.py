@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from goalscope.activations import capture, editing
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate
 
 BUDGETS = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -28,6 +29,8 @@ STRENGTHS = (1.0, 2.0, 4.0)
 @dataclass(frozen=True)
 class EntryEdit:
     """Values for single activations of a site, the same whatever the input."""
+
+    __repr__, _repr_html_ = text, drawing
 
     entries: Tensor
     """[k] int64, indices into the flattened shape of one sample at the site"""
@@ -55,6 +58,8 @@ class EntryEdit:
 @dataclass(frozen=True)
 class Frontier:
     """One edit for each of B budgets, chosen on discovery levels, where its scores are too good therefore."""
+
+    __repr__, _repr_html_ = text, drawing
 
     budgets: tuple[float, ...]
     """[B] as asked, shares of the site's activations"""

@@ -28,6 +28,7 @@ from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.fold import Sweep, fold_of, join, rows_of, samples
 from goalscope.activations.recompute.from_site import warn_untraceable
 from goalscope.activations.recompute.trace import Untraceable
+from goalscope.showing import drawing, text
 
 Direction = Literal["noising", "denoising"]
 BATCH = 256
@@ -51,6 +52,8 @@ class PatchEffects:
         untouched: how many of the patches (site, part, sample) changed no number.
         exact_forwards: sites that ran by full forwards because the module could not be traced; usually empty.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     kind: str
     over: Over

@@ -18,6 +18,7 @@ from torch import nn
 from goalscope.activations import capture, editing, replace
 from goalscope.activations.metric import Inputs, Metric, measured, paired
 from goalscope.activations.recompute.from_site import recompute_from
+from goalscope.showing import drawing, text
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class PathEffect:
         changed: [N] bool, whether any number at the receiver changed.
         n: number of samples.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     sender: str
     receiver: str

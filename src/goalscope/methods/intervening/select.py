@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats as scipy_stats
 
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap_mean
 
 RATE = 0.05
@@ -31,6 +32,8 @@ Effects = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @dataclass(frozen=True)
 class Selection:
     """Units that were found, and those of them that held. All effects are in the units of the effects given."""
+
+    __repr__, _repr_html_ = text, drawing
 
     units: tuple[str, ...]
     """[U] names"""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap_clustered
 
 FIT_SHARE = 0.5
@@ -20,6 +21,8 @@ FIT_SHARE = 0.5
 @dataclass(frozen=True)
 class OffManifold:
     """Mahalanobis distances of edited activations, beside those of clean ones that the fit has not seen."""
+
+    __repr__, _repr_html_ = text, drawing
 
     distance: np.ndarray
     """[E] of the edited activations; the square is of the order of D where they are ordinary"""
@@ -38,6 +41,8 @@ class OffManifold:
 @dataclass(frozen=True)
 class Collateral:
     """Change of a policy where it should not have changed. Every row weighs the same; intervals resample levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     kl: Estimate
     """Kullback-Leibler divergence of the edited from the clean policy, nats a row"""

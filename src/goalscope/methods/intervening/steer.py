@@ -21,6 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from goalscope.activations import add
+from goalscope.showing import drawing, text
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_mean, percentile_interval, resample_counts
 
 Edits = Mapping[str, Any]
@@ -30,6 +31,8 @@ Run = Callable[[Edits], Any]
 @dataclass(frozen=True)
 class SteeringVector:
     """The mean difference of activations between paired states."""
+
+    __repr__, _repr_html_ = text, drawing
 
     vector: Tensor
     """[..] the mean of present - absent, shaped as one sample at the site"""
@@ -52,6 +55,8 @@ class DoseResponse:
 
     Intervals resample levels. Effects are metric with the edit minus metric without.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     coefficients: tuple[float, ...]
     """[K]"""
@@ -78,6 +83,8 @@ class DoseResponse:
 class Transfer:
     """How much of the effect on the levels of one kind there is on those of another."""
 
+    __repr__, _repr_html_ = text, drawing
+
     first: tuple[Estimate, ...]
     """[K] effects where the vector is from"""
     second: tuple[Estimate, ...]
@@ -89,6 +96,8 @@ class Transfer:
 @dataclass(frozen=True)
 class Composition:
     """Two edits apart and together, level by level. Intervals resample levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     baseline: np.ndarray
     """[N] metric without an edit"""

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from goalscope.showing import drawing, text
+
 
 @dataclass(frozen=True)
 class Stencil:
     """A pattern around a cell."""
+
+    __repr__, _repr_html_ = text, drawing
 
     values: Tensor
     """[C, 2r + 1, 2r + 1] mean difference, the cell in the middle"""

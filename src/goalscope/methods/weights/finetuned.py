@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap, bootstrap_mean
 
 Behaviour = Callable[[nn.Module], Any]
@@ -28,6 +29,8 @@ Behaviour = Callable[[nn.Module], Any]
 @dataclass(frozen=True)
 class RelativeChange:
     """How far P parameters (and buffers of floats), and the M modules that own them, moved."""
+
+    __repr__, _repr_html_ = text, drawing
 
     parameters: dict[str, float]
     """[P] name -> norm of the change over norm of the original; inf where the original is 0 and did not stay 0"""
@@ -42,6 +45,8 @@ class RelativeChange:
 @dataclass(frozen=True)
 class Graft:
     """What the layers of one set carry. Shares are of the whole change of behaviour; intervals resample levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     layers: tuple[str, ...]
     """as asked for"""
@@ -62,6 +67,8 @@ class Graft:
 @dataclass(frozen=True)
 class Grafting:
     """Original against finetuned network, and what each set of layers carries."""
+
+    __repr__, _repr_html_ = text, drawing
 
     original: np.ndarray
     """[N] behaviour of the original"""

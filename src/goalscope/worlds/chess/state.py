@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 if TYPE_CHECKING:
     import chess
 
@@ -24,6 +26,8 @@ PIECES = "PNBRQKpnbrqk"
 @dataclass(frozen=True)
 class ChessState:
     """N positions, each with up to H positions of its game; axis 1 goes back in time, 0 is the present."""
+
+    __repr__, _repr_html_ = text, drawing
 
     bitboards: np.ndarray
     """[N, H, 12] uint64: squares of White's P N B R Q K, then Black's; zero where no position is known"""

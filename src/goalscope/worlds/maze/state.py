@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.maze import kernels
 
 
@@ -24,6 +25,8 @@ class Move(IntEnum):
 @dataclass(frozen=True)
 class MazeState:
     """N mazes in a W x W world. Coordinates are (row, column), row 0 on top."""
+
+    __repr__, _repr_html_ = text, drawing
 
     walls: np.ndarray
     """[N, W, W] bool, True where there is a wall; W is odd"""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.maze import MazeState
 
 SIZES = {"easy": 15, "hard": 25, "memory": 31}
@@ -77,6 +78,8 @@ class Facing(IntEnum):
 @dataclass(frozen=True)
 class ProcgenState(MazeState):
     """N Procgen mazes: what decides their pixels and what happens in them."""
+
+    __repr__, _repr_html_ = text, drawing
 
     facing: np.ndarray
     """[N] int8, values of Facing"""

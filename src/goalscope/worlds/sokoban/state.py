@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.sokoban import kernels
 
 
@@ -22,6 +23,8 @@ class Move(IntEnum):
 @dataclass(frozen=True)
 class SokobanState:
     """N levels of H x W squares. Coordinates are (row, column), row 0 on top; outside the grid is wall."""
+
+    __repr__, _repr_html_ = text, drawing
 
     walls: np.ndarray
     """[N, H, W] bool"""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from goalscope.activations import scaled_to_norm
 from goalscope.methods.intervening.retarget.runner import KINDS, Cases, Edit, Runner, TargetEdit, written
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap_clustered
 
 __all__ = ["Cases", "Confirmation", "Edit", "Search", "TargetEdit", "confirm", "search"]
@@ -36,6 +37,8 @@ FLOOR_DRAWS = 8
 @dataclass(frozen=True)
 class Search:
     """An edit found on discovery cases. Its scores there are selected, hence too good: `confirm` it."""
+
+    __repr__, _repr_html_ = text, drawing
 
     edit: TargetEdit
     trace: np.ndarray
@@ -53,6 +56,8 @@ class Search:
 @dataclass(frozen=True)
 class Confirmation:
     """An edit on held-out cases. Intervals resample levels; every case weighs the same."""
+
+    __repr__, _repr_html_ = text, drawing
 
     success: Estimate
     """with the edit"""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from goalscope.activations.recompute.from_site import recompute_from
+from goalscope.showing import drawing, text
 
 KINDS = ("replace", "add", "at_least", "at_most")
 
@@ -20,6 +21,8 @@ KINDS = ("replace", "add", "at_least", "at_most")
 @dataclass(frozen=True)
 class Cases:
     """Inputs with a target each, and what success on them is. N rows of input make G cases."""
+
+    __repr__, _repr_html_ = text, drawing
 
     inputs: Tensor | tuple[Any, ...]
     """what the module takes: a tensor [N, ..], or a tuple of them"""
@@ -36,6 +39,8 @@ class Cases:
 @dataclass(frozen=True)
 class TargetEdit:
     """Values to write into some channels, wherever the target is. Activations are [N, C, *space]."""
+
+    __repr__, _repr_html_ = text, drawing
 
     kind: str
     """'replace', 'add', 'at_least' or 'at_most' (clamps)"""

@@ -32,6 +32,7 @@ from goalscope.methods.reading.probe.linear import (
 )
 from goalscope.methods.reading.probe.scores import Scores, gains, summary, tally
 from goalscope.methods.reading.probe.scores import scores as measured
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate
 
 __all__ = ["PENALTIES", "Control", "LinearProbe", "ProbeReport", "Scores", "fit_probe", "map_rows", "probe"]
@@ -42,6 +43,8 @@ TRAIN_SHARE = 0.7
 @dataclass(frozen=True)
 class Control:
     """What the probe must be better than, on the same held-out levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     scores: Scores
     """of the control"""
@@ -54,6 +57,8 @@ class Control:
 @dataclass(frozen=True)
 class ProbeReport:
     """A probe, its scores on held-out levels and its controls. Call it as the probe."""
+
+    __repr__, _repr_html_ = text, drawing
 
     probe: LinearProbe
     """fitted on the training levels"""

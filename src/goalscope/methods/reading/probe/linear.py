@@ -11,6 +11,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
+from goalscope.showing import drawing, text
+
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 
 _RANK_TOLERANCE = 1e-10  # of the eigenvalues of the covariance of standardised activations
@@ -28,6 +30,8 @@ Path = Iterator[tuple[Tensor, Tensor]]
 @dataclass(frozen=True)
 class LinearProbe:
     """A fitted read-out. Call it: [.., D] activations to log-probabilities (nats) or predictions [.., K]."""
+
+    __repr__, _repr_html_ = text, drawing
 
     kind: str
     """'logistic' or 'ridge'"""

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap, bootstrap_ratio
 
 
 @dataclass(frozen=True)
 class Scores:
     """How well one read-out does on held-out levels: every row weighs the same, intervals resample levels."""
+
+    __repr__, _repr_html_ = text, drawing
 
     score: Estimate
     """accuracy; for ridge R squared (about the held-out mean, averaged over the targets)"""
