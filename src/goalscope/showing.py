@@ -14,31 +14,31 @@ from typing import Any
 _LINES, _WIDTH, _BARS, _ROW, _MANY = 12, 110, 24, 18, 1_000_000
 
 
-def text(record: Any, /) -> str:
+def text(self: Any) -> str:
     """A dataclass in at most 12 lines: a line a field, arrays by type, shape and range."""
-    named = [(field.name, getattr(record, field.name)) for field in fields(record) if field.repr]
+    named = [(field.name, getattr(self, field.name)) for field in fields(self) if field.repr]
     lines = [f"  {name}: {_short(value)}"[:_WIDTH] for name, value in named]
     room = _LINES - 2
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  and {', '.join(name for name, _ in named[room - 1 :])}"[:_WIDTH]]
-    return "\n".join([f"{type(record).__name__}(", *lines, ")"])
+    return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
-def drawing(record: Any, /) -> str:
+def drawing(self: Any) -> str:
     """HTML with one static SVG: the text's lines, the spread of every array beside its line, and the first board."""
     parts, y = [], _ROW
-    for field in fields(record):
-        value = getattr(record, field.name)
+    for field in fields(self):
+        value = getattr(self, field.name)
         line = escape(f"{field.name}: {_short(value)}"[:80])
         parts.append(f'<text x="0" y="{y}" font-size="12" font-family="monospace">{line}</text>')
         parts += _spread(value, 600, y)
         y += _ROW
-    for field in fields(record):
-        board = getattr(record, field.name)
+    for field in fields(self):
+        board = getattr(self, field.name)
         if getattr(board, "ndim", 0) == 3 and str(getattr(board, "dtype", "")) == "bool" and len(board):
             parts += _squares(board[0], y)
             y += 8 * len(board[0]) + _ROW
-    name = escape(type(record).__name__)
+    name = escape(type(self).__name__)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {y}" role="img" aria-label="{name}">'
         f'<title>{name}</title><rect width="720" height="{y}" fill="#fff"/>{"".join(parts)}</svg>'
