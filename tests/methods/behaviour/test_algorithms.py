@@ -300,3 +300,26 @@ def test_a_parameter_is_chosen_on_the_training_levels_alone():
     assert best_variant(prefers, actions, level, train=train) == 0
     assert best_variant(prefers[::-1], actions, level, train=train) == 1
     assert best_variant(prefers, actions, level, train=~train) == 1
+
+
+def test_what_is_fitted_does_not_depend_on_the_held_out_levels():
+    """Temperatures, weights and which of two ends of EM is kept: the same whatever is done in the held-out levels."""
+    for seed in range(12):
+        data, rng = _random_data(seed)
+        changed = np.where(data["train"], data["actions"], rng.integers(0, 4, len(data["actions"])))
+        fits = [
+            compare_algorithms(**{**data, "actions": actions}, pattern=np.arange(180) % 3, resamples=10)
+            for actions in (data["actions"], changed)
+        ]
+        for name in ("a", "b", "c", "a + b + c"):
+            ours, theirs = (fit[name] for fit in fits)
+            assert ours.temperatures == theirs.temperatures and ours.weights == theirs.weights
+
+
+def test_a_lookup_that_ties_with_a_rule_is_not_as_simple_as_the_rule():
+    rng = np.random.default_rng(0)
+    level, pattern = np.repeat(np.arange(60), 100), rng.integers(0, 3, 6000)
+    score = np.array([[2.0, 0, 0], [0, 1, 0], [0, 1, 3]])[pattern]
+    actions = (score + rng.gumbel(size=score.shape)).argmax(axis=1)
+    result = compare_algorithms({"rule": score}, actions, level, train=level < 30, pattern=pattern)
+    assert set(result.tied) == {"rule", "lookup"} and result.verdict == "rule"

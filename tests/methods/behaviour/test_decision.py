@@ -289,3 +289,16 @@ _X = np.random.default_rng(0).normal(size=(40, 3))
 def test_errors_name_the_culprit(change, match):
     with pytest.raises(ValueError, match=match):
         fractional_logit(**_broken(**change))
+
+
+def test_the_base_rate_is_that_of_the_training_levels():
+    """Held-out levels have another mean here; the base predicts what training said all the same."""
+    rng = np.random.default_rng(0)
+    train = np.arange(80) < 50
+    response = np.where(train, 0.2, 0.7) + rng.uniform(-0.1, 0.1, 80)
+    result = fractional_logit(rng.normal(size=(80, 1)), response, ["noise"], train=train, resamples=20)
+    base, y = response[train].mean(), response[~train]
+    assert result.base_log_loss.estimate == pytest.approx(
+        -np.mean(y * np.log(base) + (1 - y) * np.log(1 - base))
+    )
+    assert result.base_accuracy.estimate == pytest.approx(np.mean(1 - y))

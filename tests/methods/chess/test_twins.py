@@ -87,6 +87,26 @@ def test_the_twin_lets_the_king_out_and_nothing_else_moves_the_weak_network() ->
     assert twin.divergence == pytest.approx(min(rest))
 
 
+def test_the_twin_of_least_divergence_is_taken_wherever_it_stands_among_the_changes() -> None:
+    """The weak network is moved less, the later a change is tried; the first change that keeps the rule is not it."""
+    place = {board.fen(): i for i, (board, _) in enumerate(changed_boards(BOARD, BEST))}
+
+    def drawn(boards: Sequence[chess.Board]) -> tuple[np.ndarray, np.ndarray]:
+        logs, values = weak(boards)
+        for row, board in zip(logs, boards, strict=True):
+            best = index(board, BEST)
+            share = 0.3 + 0.6 * (1 - place.get(board.fen(), len(place)) / len(place))
+            others = np.isfinite(row) & (np.arange(len(row)) != best)
+            row[others], row[best] = np.log((1 - share) / others.sum()), np.log(share)
+        return logs, values
+
+    (twin,) = corrupted_twins(BOARD, BEST, drawn, strong, index)
+    keeping = [board for board, _ in changed_boards(BOARD, BEST) if not scores([board], True)[1][0]]
+    divergences = jensen_shannon(drawn([BOARD])[0], drawn(keeping)[0])
+    assert twin is not None and len(keeping) > 3 and divergences.argmin() > 0
+    assert twin.divergence == pytest.approx(float(divergences.min()))
+
+
 def test_a_strong_network_that_sees_nothing_has_no_twin() -> None:
     assert corrupted_twins(BOARD, BEST, weak, weak, index) == [None]
 

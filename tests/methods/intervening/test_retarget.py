@@ -342,3 +342,14 @@ def test_bad_budgets():
         frontier(Planner(), "encode", torch.zeros(2, 2, 7, 7), lambda o: o, budgets=(0.1, 0.01))
     with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
         frontier(Planner(), "encode", torch.zeros(2, 2, 7, 7), lambda o: o, batch=0)
+
+
+def test_frontier_reckons_gains_from_what_the_activations_are_and_not_from_nothing():
+    """Entry 1 already stands where it would be written, so all that it promises is small, however high that is."""
+    module = nn.Sequential(nn.Identity(), nn.Linear(2, 1, bias=False))
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor([[1.0, 1.0]]))  # type: ignore[union-attr, operator]
+    x = torch.tensor([[0.0, 99.0], [1.0, 100.0], [2.0, 101.0], [3.0, 100.0]])
+    x[:, 0] *= 2
+    result = frontier(module, "0", x, lambda out: out[:, 0], budgets=(0.5,), strengths=(1.0,), singles=1)
+    assert result.edits[0].entries.tolist() == [0]

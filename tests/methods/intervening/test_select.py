@@ -194,3 +194,14 @@ def test_errors(change, match):
     arguments = dict(effects=np.zeros((3, LEVELS)), discovery=DISCOVERY) | change
     with pytest.raises(ValueError, match=match):
         select(**arguments)
+
+
+def test_a_unit_that_does_no_more_than_a_random_one_on_held_out_levels_is_not_confirmed():
+    """Its effect holds there, but the random unit has as much."""
+    rng = np.random.default_rng(7)
+    control = np.where(DISCOVERY, 0.0, 1.0) + 0.1 * rng.normal(size=LEVELS)
+    effects = 1 + 0.1 * rng.normal(size=(2, LEVELS))
+    effects[1] += np.where(DISCOVERY, 0, 1)
+    result = select(effects, DISCOVERY, control=control)
+    assert sorted(result.found.tolist()) == [0, 1] and result.confirmed.tolist() == [1]
+    assert result.held_out_q[result.found.tolist().index(0)] > 0.05
