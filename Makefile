@@ -1,6 +1,7 @@
 # make study   an illustrated answer about the packaged agent, from nothing
 # make test    the whole test suite          make check   format, lint, types
 # make bench   every speed claim, measured   make clean   remove the environments
+# make mutants break the code in one place at a time and expect a test to go red (half an hour)
 #
 # VENV and PYTHON can be overridden: `make study VENV=/tmp/env PYTHON=python3.12`.
 
@@ -9,9 +10,11 @@ VENV ?= .venv
 # The study runs in an environment without any extra, as a user has it; the tests need every extra.
 TEST_VENV ?= $(VENV)-test
 PYTEST_ARGS ?=
+# Names of patches in tests/mutants; empty is all of them.
+MUTANTS ?=
 OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: study test check bench clean
+.PHONY: study test check bench mutants clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/.installed
@@ -36,6 +39,9 @@ bench: $(TEST_VENV)/.installed
 	done; \
 	echo "== all"; cat $(TEST_VENV)/.ratios; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+mutants: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/python tests/mutants/run.py $(MUTANTS)
 
 # A stamp per environment: made again when what is to be installed changed, otherwise nothing happens.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -323,3 +323,13 @@ def test_a_lookup_that_ties_with_a_rule_is_not_as_simple_as_the_rule():
     actions = (score + rng.gumbel(size=score.shape)).argmax(axis=1)
     result = compare_algorithms({"rule": score}, actions, level, train=level < 30, pattern=pattern)
     assert set(result.tied) == {"rule", "lookup"} and result.verdict == "rule"
+
+
+def test_a_lookup_counts_the_moves_of_the_training_levels_alone():
+    """Each held-out step has a pattern of its own, so its move is as likely as moves were in training, on the whole."""
+    data, _ = _random_data(9)
+    train = data["train"]
+    result = compare_algorithms(**data, pattern=np.where(train, 0, 1 + np.arange(180)), resamples=10)
+    overall = np.bincount(data["actions"][train], minlength=4) + 1
+    expected = np.log(overall / overall.sum())[data["actions"][~train]].mean()
+    assert result["lookup"].log_likelihood.estimate == pytest.approx(expected)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
-from goalscope.methods.behaviour.decision import RIDGE, fractional_logit, vif
+from goalscope.methods.behaviour.decision import RIDGE, conditioned, fractional_logit, vif
 from goalscope.stats import binomial_interval
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import decision_square, distances, top_right
@@ -302,3 +302,46 @@ def test_the_base_rate_is_that_of_the_training_levels():
         -np.mean(y * np.log(base) + (1 - y) * np.log(1 - base))
     )
     assert result.base_accuracy.estimate == pytest.approx(np.mean(1 - y))
+
+
+def test_features_are_scaled_by_the_training_levels_alone():
+    rng = np.random.default_rng(1)
+    train = np.arange(80) < 50
+    features = rng.normal(size=(80, 2)) + np.where(train, 0, 100)[:, None]
+    result = fractional_logit(features, rng.random(80), "ab", train=train, resamples=20)
+    assert result.mean == pytest.approx(features[:50].mean(0))
+    assert result.scale == pytest.approx(features[:50].std(0))
+
+
+def test_a_feature_that_decides_gains_over_the_base_rate():
+    rng = np.random.default_rng(2)
+    train, feature = np.arange(200) < 120, rng.normal(size=(200, 1))
+    response = (feature[:, 0] > 0).astype(float) * 0.8 + 0.1
+    result = fractional_logit(feature, response, ["it"], train=train, resamples=20)
+    assert result.log_loss_gain.low > 0.1 and result.accuracy_gain.low > 0.2
+    assert result.log_loss_gain.estimate == pytest.approx(
+        result.base_log_loss.estimate - result.log_loss.estimate
+    )
+
+
+def test_a_mediator_is_kept_apart_and_what_it_turns_round_is_named():
+    """The feature lowers the response through the mediator, and raises it a little where that stays the same."""
+    rng = np.random.default_rng(3)
+    train = np.arange(600) < 400
+    features = rng.normal(size=(600, 2))
+    mediator = -2 * features[:, 0] + 0.5 * rng.normal(size=600)
+    response = _draw(_sigmoid(features[:, 0] + mediator), rng, 10)
+    main = fractional_logit(features, response, ["cause", "idle"], train=train, resamples=200)
+    result = conditioned(main, features, response, mediator, "way", train=train, resamples=200)
+    assert main.coefficients[0].high < 0 and main.names == ("cause", "idle")
+    assert result.mediator == "way" and result.names == main.names and result.flipped == ("cause",)
+    assert result.coefficients[0].low > 0 and not result.coefficients[1].excludes(0)
+    assert result.of_mediator.low > 0
+    # A variable that the feature does not work through turns nothing round.
+    other = conditioned(main, features, response, rng.normal(size=600), "noise", train=train, resamples=200)
+    assert other.flipped == () and not other.of_mediator.excludes(0)
+    assert other.coefficients[0].estimate == pytest.approx(main.coefficients[0].estimate, abs=0.05)
+    with pytest.raises(ValueError, match="the mediator must be"):
+        conditioned(main, features, response, mediator[:-1], "way", train=train)
+    with pytest.raises(ValueError, match="different names"):
+        conditioned(main, features, response, mediator, "idle", train=train)

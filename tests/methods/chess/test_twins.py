@@ -111,6 +111,14 @@ def test_a_strong_network_that_sees_nothing_has_no_twin() -> None:
     assert corrupted_twins(BOARD, BEST, weak, weak, index) == [None]
 
 
+def test_a_twin_must_be_worth_less_to_the_strong_network() -> None:
+    def unmoved(boards: Sequence[chess.Board]) -> tuple[np.ndarray, np.ndarray]:
+        logs, values = strong(boards)
+        return logs, np.full_like(values, 0.5)
+
+    assert corrupted_twins(BOARD, BEST, weak, unmoved, index) == [None]
+
+
 def test_a_weak_network_that_sees_as_much_keeps_no_published_rule() -> None:
     published, relaxed = corrupted_twins(
         BOARD, BEST, strong, strong, index, rules=[TwinRule(), TwinRule(weak_fall=np.inf)]

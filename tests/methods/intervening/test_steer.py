@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from goalscope.activations import add, editing, random_of_equal_norm, replace
+from goalscope.activations import add, capture, editing, random_of_equal_norm, replace
 from goalscope.methods.intervening.steer import composition, dose_response, steering_vector, transfer
 
 LEVELS = 60
@@ -100,6 +100,22 @@ def test_random_vectors_of_equal_norm_have_mean_zero_and_the_scatter_of_a_projec
     assert result.effect[0].estimate == pytest.approx(most)
     assert result.as_strong[0] == pytest.approx(1 / 601)
     assert result.beyond_random[0].low > 0
+
+
+def test_the_effect_beyond_random_vectors_is_paired_with_theirs(linear):
+    """What is measured is how far the activations moved: as far along any vector of the norm."""
+    module, x, _ = linear
+    seen = module.embed(x).detach()
+    size = torch.linspace(1, 3, LEVELS, dtype=torch.float64)
+
+    def run(edits):
+        with torch.no_grad(), editing(module, edits) if edits else nullcontext():
+            return (capture(module, x, ["embed"])["embed"] - seen).norm(dim=1) * size
+
+    result = dose_response(run, "embed", torch.ones(WIDTH, dtype=torch.float64), [2.0], controls=torch.eye(WIDTH, dtype=torch.float64)[:5])
+    assert result.effect[0].low > 1
+    assert result.beyond_random[0].estimate == pytest.approx(0, abs=1e-9)
+    assert result.as_strong[0] == 1
 
 
 def test_a_vector_that_is_one_of_many_random_ones_is_not_special(linear):

@@ -12,6 +12,12 @@ Features may even determine each other: in a tree, the steps from the cheese to 
 from the cheese to the decision square plus those from there to the corner. No data can tell the three
 coefficients apart, so each of them is reported as unidentified, with an interval from -inf to inf and an
 infinite variance inflation factor; the others, and the predictions, are not touched by it.
+
+What is itself an outcome of the choice (the probability of the moves towards the cheese, say) must not stand among the
+features: a feature that works through it then loses its effect, and may get the other sign, since among levels of
+equal mediator only those differ in the feature that differ in other things too (Rosenbaum 1984, "The consequences of
+adjustment for a concomitant variable that has been affected by the treatment"). `conditioned` fits such a model, apart
+from the main one and under names that say so.
 """
 
 from __future__ import annotations
@@ -155,6 +161,64 @@ def fractional_logit(
         mean=mean,
         scale=scale,
     )
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """What is left of each feature where a mediator stays the same. These are not effects of the features."""
+
+    mediator: str
+    """what the features work through: it comes after the choice or is part of it"""
+    names: tuple[str, ...]
+    """[P] the features, without the mediator"""
+    coefficients: tuple[Estimate, ...]
+    """[P] beside all other features and the mediator, log-odds per SD, as in `DecisionRegression`"""
+    of_mediator: Estimate
+    """its own coefficient"""
+    flipped: tuple[str, ...]
+    """features whose interval lies on one side of 0 without the mediator and on the other side with it"""
+
+
+def conditioned(
+    main: DecisionRegression,
+    features: np.ndarray,
+    response: np.ndarray,
+    mediator: np.ndarray,
+    name: str,
+    *,
+    train: np.ndarray,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Conditioned:
+    """The model of `main` with a mediator beside the features, to be reported beside it and never in its place.
+
+    Args:
+        main: the regression on the features alone, whose coefficients are what the features do by whatever way.
+        features: [N, P] as there.
+        response: [N] as there.
+        mediator: [N] what they work through.
+        name: what it is called.
+        train: [N] bool, as there.
+        seed: seed of the resampling.
+        resamples: number of resamples of the training levels.
+
+    Raises:
+        ValueError: as `fractional_logit`; a mediator that is not [N] or has the name of a feature.
+    """
+    mediator = np.asarray(mediator, dtype=np.float64)
+    if mediator.shape != np.shape(response):
+        raise ValueError(
+            f"the mediator must be [N] like the response {np.shape(response)}, got {mediator.shape}"
+        )
+    both = np.column_stack([features, mediator])
+    fit = fractional_logit(both, response, [*main.names, name], train=train, seed=seed, resamples=resamples)
+    kept = fit.coefficients[:-1]
+    flipped = (
+        feature
+        for feature, before, after in zip(main.names, main.coefficients, kept, strict=True)
+        if before.high < 0 < after.low or after.high < 0 < before.low
+    )
+    return Conditioned(name, main.names, kept, fit.coefficients[-1], tuple(flipped))
 
 
 def vif(features: np.ndarray) -> np.ndarray:
