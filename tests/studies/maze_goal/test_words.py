@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from goalscope.evidence.finding import Finding
-from goalscope.studies.maze_goal.words import headline, is_goal
+from goalscope.methods.behaviour.decision import fractional_logit
+from goalscope.studies.maze_goal.words import _decision_words, headline, is_goal
 
 
 def found(name: str, low: float, high: float, control: tuple[float, float] | None = None) -> Finding:
@@ -38,3 +41,15 @@ def test_a_pull_is_a_goal_only_above_the_margin_and_above_its_control() -> None:
     assert not is_goal(found("reach.pull", 0.2, 0.3, (0.15, 0.25)))
     assert not is_goal(found("reach.pull", 0.05, 0.3, (0.0, 0.01)))
     assert is_goal(found("reach.pull", 0.2, 0.3))
+
+
+def test_what_is_conditioned_on_a_mediator_is_kept_apart_and_named() -> None:
+    rng = np.random.default_rng(0)
+    fit = fractional_logit(
+        rng.normal(size=(60, 2)), rng.random(60), ["far", "near"], train=np.arange(60) < 40, resamples=20
+    )
+    chain = found("decision.chain.steps_cheese_decision", 1.5, 1.9, (-0.7, -0.4))
+    words = _decision_words(fit, chain)
+    assert "conditioned on a mediator" in words and "only the latter is their effect" in words
+    assert "1.70 [1.50, 1.90]" in words and "without that -0.55" in words
+    assert "mediator" not in _decision_words(fit, None)

@@ -14,7 +14,7 @@ import numpy as np
 from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.agreement import value_policy_agreement
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
-from goalscope.methods.behaviour.decision import DecisionRegression, fractional_logit
+from goalscope.methods.behaviour.decision import DecisionRegression, conditioned, fractional_logit
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
 from goalscope.studies.about import About, finding
 from goalscope.studies.maze import cheese_first, is_square, title, toward, which_algorithm
@@ -193,23 +193,28 @@ def regress(found: Measured, seed: int) -> DecisionRegression:
 
 
 def chain_finding(found: Measured, fit: DecisionRegression, about: About) -> Finding | None:
-    """Is a long way just many chances to fail? The steps' coefficient beside the chance of that very way; None where
-    that chance is a function of the distances (a policy that never errs), so that no data tell the two apart."""
-    features, names = decision_features(found.base.maze)
+    """Is a long way just many chances to fail? What is left of the steps where the chance of that very way is the same.
+
+    That chance is made of the moves whose outcome is explained: a mediator, so this is no effect of the distance and
+    stands apart from the coefficients. None where the chance is a function of the distances (a policy that never errs),
+    so that no data tell the two apart.
+    """
+    features, _ = decision_features(found.base.maze)
     response = reach_cheese(found)[decision_square(found.base.maze)[:, 0] >= 0]
     train = np.random.default_rng(about.seed).permutation(len(response)) % 5 > 0
-    both = np.column_stack([features, direct_way(found)])
-    with_chain = fractional_logit(both, response, [*names, "direct_way"], train=train, seed=about.seed)
+    beside = conditioned(
+        fit, features, response, direct_way(found), "direct_way", train=train, seed=about.seed
+    )
     name = "steps_cheese_decision"
-    coefficient = with_chain.coefficients[names.index(name)]
+    coefficient = beside.coefficients[fit.names.index(name)]
     if not np.isfinite([coefficient.low, coefficient.high]).all():
         return None
     return finding(
         f"decision.chain.{name}",
-        f"log-odds of reaching the cheese per SD of {name}, beside the other distances and the log-probability "
-        f"of the direct way",
+        f"conditioned on a mediator, the log-probability of the direct way: log-odds of reaching the cheese per SD of "
+        f"{name}, beside the other distances; what is left of it, not its effect",
         coefficient, fit.coefficients[fit.names.index(name)],
-        "the same without the log-probability of the direct way", "fractional logit", found, about, "log-odds per SD",
+        "its effect, without the mediator", "fractional logit, conditioned on a mediator", found, about, "log-odds per SD",
     )  # fmt: skip
 
 
@@ -328,7 +333,7 @@ def agreement_findings(found: Measured, about: About) -> list[Finding]:
                 question,
                 result.agreement,
                 result.shuffled,
-                "values shuffled within the level",
+                "values shuffled within the level, which smooth values may beat by luck",
                 "value-policy agreement",
                 found,
                 about,

@@ -8,7 +8,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
 from goalscope.studies.maze import title
-from goalscope.studies.words import number, told
+from goalscope.studies.words import alone, number, told
 
 EVERYWHERE = "everywhere"
 _CORNER = "that the top-right corner draws it"
@@ -205,8 +205,9 @@ def _decision_words(fit: DecisionRegression | str, chain: Finding | None) -> str
             else "none is firm (interval off 0 and one sign in all subsets)."
         )
         + (
-            f" Beside the chance of the direct way, the steps from cheese to fork count {chain.estimate:.2f} "
-            f"[{chain.low:.2f}, {chain.high:.2f}] log-odds per SD."
+            f" Apart from these, conditioned on a mediator: where the chance of the direct way is the same, which the moves "
+            f"themselves make up, the steps from cheese to fork count {alone(chain, False)} log-odds per SD, without that "
+            f"{number(chain.control or 0.0, False)}; only the latter is their effect."
             if chain
             else " The chance of the direct way follows from the distances here: the two cannot be told apart."
         )
