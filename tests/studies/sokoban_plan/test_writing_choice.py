@@ -15,16 +15,22 @@ from goalscope.studies.sokoban_plan.shortcuts import SYMMETRIES
 
 def test_part_and_strength_are_chosen_on_the_choosing_levels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each group of levels obeys another part and strength; what is judged is what the choosing ones obey."""
-    obeys = {"choosing": ("low", 2), "held": ("high", 5)}
+    ahead, own = writing.AHEAD, writing.OWN
+    obeys = {
+        ("choosing", ahead): ("low", 2), ("choosing", own): ("high", 1),
+        ("held", ahead): ("high", 5), ("held", own): ("low", 6),
+    }  # fmt: skip
     made_of: list[tuple[str, str, float]] = []
 
     class Writer:
-        def __init__(self, setup: Any, levels: str, target: str, part: str, vectors: Any, squares: str = ""):
-            self.levels, self.part, self.strength = levels, part, float(vectors)
+        def __init__(
+            self, setup: Any, levels: str, target: str, part: str, vectors: Any, squares: str = ahead
+        ):
+            self.part, self.strength, self.squares = part, float(vectors), squares
             made_of.append((levels, part, self.strength))
 
     def taken(setup: Any, levels: str, writer: Writer, target: str) -> np.ndarray:
-        part, strength = obeys[levels]
+        part, strength = obeys[levels, writer.squares]
         success = writer.part == part and writer.strength == pytest.approx(writing.STRENGTHS[strength])
         return np.full(SYMMETRIES, success)
 
@@ -42,11 +48,11 @@ def test_part_and_strength_are_chosen_on_the_choosing_levels_alone(monkeypatch: 
     monkeypatch.setattr(writing, "_kept_example", lambda *given: {})
     monkeypatch.setattr(writing, "_far", lambda *given: {})
     setup: Any = SimpleNamespace(layout=SimpleNamespace(parts=("high", "low")))
-    choosing, held = (levels for levels in obeys)
-    found = writing._write(setup, {}, "agent", choosing, held)  # type: ignore[arg-type]
-    assert found["chosen"].tolist() == found["own_chosen"].tolist() == [1, 2]
-    judged = {(part, round(strength, 6)) for levels, part, strength in made_of if levels == held}
-    assert judged == {("low", writing.STRENGTHS[2])}
+    levels: tuple[Any, Any] = ("choosing", "held")
+    found = writing._write(setup, {}, "agent", *levels)
+    assert found["chosen"].tolist() == [1, 2] and found["own_chosen"].tolist() == [0, 1]
+    judged = {(part, round(strength, 6)) for levels, part, strength in made_of if levels == "held"}
+    assert judged == {("low", writing.STRENGTHS[2]), ("high", writing.STRENGTHS[1])}
 
 
 def test_of_equal_successes_the_weakest_is_taken() -> None:
