@@ -112,7 +112,13 @@ def test_the_effect_beyond_random_vectors_is_paired_with_theirs(linear):
         with torch.no_grad(), editing(module, edits) if edits else nullcontext():
             return (capture(module, x, ["embed"])["embed"] - seen).norm(dim=1) * size
 
-    result = dose_response(run, "embed", torch.ones(WIDTH, dtype=torch.float64), [2.0], controls=torch.eye(WIDTH, dtype=torch.float64)[:5])
+    result = dose_response(
+        run,
+        "embed",
+        torch.ones(WIDTH, dtype=torch.float64),
+        [2.0],
+        controls=torch.eye(WIDTH, dtype=torch.float64)[:5],
+    )
     assert result.effect[0].low > 1
     assert result.beyond_random[0].estimate == pytest.approx(0, abs=1e-9)
     assert result.as_strong[0] == 1

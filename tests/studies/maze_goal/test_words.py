@@ -25,7 +25,7 @@ def said(corner: tuple[float, float], elsewhere: tuple[float, float]) -> str:
         found("reach.overall", 0.7, 0.8),
         found("reach.top_right_region", 0.9, 0.95),
     )
-    return headline({f.id: f for f in findings}, {}, ())
+    return headline({f.id: f for f in findings})
 
 
 def test_a_corner_that_the_third_corner_equals_is_no_goal() -> None:

@@ -340,7 +340,10 @@ def _words(policy: nn.Module, recipe: Recipe) -> tuple[str, str, str, str, str]:
     limits = "Other sizes and numbers of boxes are out of distribution."
     if isinstance(policy, DRC):
         kind = f"DRC({recipe.layers}, {recipe.ticks}), {recipe.channels} channels"
-        after = "\n  It is after the published DRC, but not the same function: `goalscope.policies.drc` lists seven differences."
+        after = (
+            "\n  It is after the published DRC, but not the same function: "
+            "`goalscope.policies.drc` lists seven differences."
+        )
         limits = (
             f"Levels begin with 0 to {recipe.imitation.thinking} looks in\n"
             "  training; more looks are out of distribution, and so are other sizes and numbers of boxes."
