@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "files": set(),
     "showing": set(),  # how any record shows itself, so all rooms may import it as they may `files`
     "moved": set(),
+    "verbs": {"activations", "policies"},
     "worlds": set(),
     "activations": set(),
     "stats": set(),
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "viewing": {"worlds", "policies", "rollout", "methods", "plots", "studies"},
     "commands": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing"},
     # `import goalscope` names the public surface and loads it on first use.
-    "": {"worlds", "policies", "rollout", "activations", "methods", "studies", "moved"},
+    "": {"worlds", "policies", "rollout", "activations", "methods", "studies", "moved", "verbs"},
 }  # fmt: skip
 """The import direction of ARCHITECTURE.md; a room is a folder or a file beside them ('' is the package)."""
 

@@ -6,7 +6,7 @@ Policies and what they do:
     vector_field        the same of one maze, drawn
     Maze, MazeState, parse_maze, place_cheese, remove_cheese    mazes, from text and changed
 
-Any torch module:
+The inside of any policy or torch module:
     sites               every place at which activations can be read or changed
     capture             activations at some sites
     editing             changes activations while a `with` block lasts
@@ -20,9 +20,9 @@ Methods, on your own arrays and networks (more in `goalscope.methods`):
 Whole questions:
     study               runs a study of a policy by its name and writes its run folder
 
-Rooms: `worlds`, `policies`, `rollout`, `training`, `activations`, `stats`, `methods`, `evidence`, `studies`, `viewing`,
-`plots`, `report`, `commands`; beside them `files.py` writes files whole, `showing.py` shows
-records, `moved.py` keeps the module names of 0.1.
+Rooms: `worlds`, `policies`, `rollout`, `training`, `activations`, `stats`, `methods`, `evidence`, `studies`,
+`viewing`, `plots`, `report`, `commands`; beside them `verbs.py` is the inside of whatever acts, `files.py` writes
+files whole, `showing.py` shows records, `moved.py` keeps the module names of 0.1.
 
 The names are loaded on first use, so that `import goalscope` and `goalscope --help` stay quick.
 """
@@ -33,13 +33,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goalscope.activations import capture, editing, sites
     from goalscope.methods.intervening.patch import patch_effects
     from goalscope.methods.intervening.steer import dose_response as steer
     from goalscope.methods.reading.probe import probe
     from goalscope.policies.checkpoint import load, save
     from goalscope.rollout import fields, play, vector_field
     from goalscope.studies import study
+    from goalscope.verbs import capture, editing, sites
     from goalscope.worlds.maze import Maze, MazeState, parse_maze, place_cheese, remove_cheese
 
 from goalscope import moved
@@ -47,9 +47,9 @@ from goalscope import moved
 __version__ = "0.1.0"
 
 _WHERE = {
-    "capture": "activations",
-    "editing": "activations",
-    "sites": "activations",
+    "capture": "verbs",
+    "editing": "verbs",
+    "sites": "verbs",
     "patch_effects": "methods.intervening.patch",
     "steer": "methods.intervening.steer",
     "probe": "methods.reading.probe",

@@ -18,7 +18,8 @@ def play(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="Name, or path of a checkpoint [default: mouse-topright; sokoban-small; maia-1900 for chess]."
+            help="Name, path of a checkpoint, or file.py:factory [default: mouse-topright; sokoban-small; for chess "
+            "maia-1900]."
         ),
     ] = None,
     thinking: Annotated[int, typer.Option(help="Sokoban: looks at the level before the first move.")] = 0,
@@ -56,9 +57,9 @@ def _sokoban(text: str, policy: str, thinking: int) -> None:
 
 
 def _chess(text: str, policy: str) -> None:
-    from goalscope.policies.checkpoint import load
+    from goalscope.policies.given import policy_of
     from goalscope.viewing.chess import show_position
     from goalscope.worlds.chess.world import parse_board
 
     parse_board(text)  # a mistake in it is told before weights that are not there
-    print(show_position(load(policy), text))
+    print(show_position(policy_of(policy), text))

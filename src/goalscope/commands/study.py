@@ -16,7 +16,10 @@ study_app = typer.Typer(
     no_args_is_help=True, help="Answer one question about a policy, with evidence and a report."
 )
 
-PolicyName = Annotated[str, typer.Option(help="Packaged name, or path of a checkpoint.")]
+PolicyName = Annotated[
+    str,
+    typer.Option(help="Packaged name, path of a checkpoint, or file.py:factory, which makes a torch module."),
+]
 World = Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")]
 Distribution = Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")]
 FirstLevel = Annotated[int, typer.Option(help="Number of the first level; the others follow.")]
@@ -33,13 +36,19 @@ def study_maze(
     seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
     out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
     device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    size: Annotated[
+        int | None, typer.Option(help="Side of the mazes, for a network without an attribute `size`.")
+    ] = None,
+    blank: Annotated[
+        str | None, typer.Option(help="The untrained control, as --policy [default: made from the policy].")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
     _show(
         study(
             "maze", policy, world=world, distribution=distribution, first_level=first_level, levels=levels,
-            seed=seed, out=out, device=device, say=_progress,
+            seed=seed, out=out, device=device, size=size, blank=blank, say=_progress,
         ),
         json,
     )  # fmt: skip

@@ -48,10 +48,11 @@ def standing(
 ) -> Standing:
     """The standing of an estimate's interval beside its control's.
 
-    Supported where the intervals do not touch, on the side that was claimed; contradicted where they do not touch on the
-    other side; inconclusive where they touch. Untested without a control or without an interval, such as one whose ends
-    are equal: one network, or levels that all agree. Invalid, whatever the numbers, where a reason says so. Disjoint intervals are stricter than a test at 5%: for two independent estimates of
-    equal precision they ask for about 2.8 standard errors of the difference (Schenker & Gentleman 2001).
+    Supported where the intervals do not touch, on the side that was claimed; contradicted where they do not touch on
+    the other side; inconclusive where they touch. Untested without a control or without an interval, such as one
+    whose ends are equal: one network, or levels that all agree. Invalid, whatever the numbers, where a reason says
+    so. Disjoint intervals are stricter than a test at 5%: for two independent estimates of equal precision they ask
+    for about 2.8 standard errors of the difference (Schenker & Gentleman 2001).
 
     Args:
         low, high: the estimate's 95% interval.

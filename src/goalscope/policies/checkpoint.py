@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Policy:
     """of the weights file, 64 hexadecimal digits"""
     config: dict[str, Any]
     """`architecture` (name and arguments), and where known `world` and `training`"""
+    make: Callable[[], nn.Module] | None = None
+    """makes the same network with fresh weights; None where the config names an architecture of ours"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
             module = _build(config["architecture"], source, tensors, weights)
             module.load_state_dict(tensors)
     name = path.resolve().name if path.is_dir() else path.stem.removesuffix(".pb")
-    return Policy(_placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
+    return Policy(placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
 
 
 def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device = "cpu") -> Policy:
@@ -145,11 +147,11 @@ def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device =
         module = constructor(**arguments)
     data = safetensors.torch.save(_contiguous(module))
     own = {"architecture": checked["architecture"], "training": {"steps": 0, "seed": seed}}
-    return Policy(_placed(module, device), "untrained", hashlib.sha256(data).hexdigest(), own)
+    return Policy(placed(module, device), "untrained", hashlib.sha256(data).hexdigest(), own)
 
 
-def _placed(module: nn.Module, device: str | torch.device) -> nn.Module:
-    """In evaluation mode, on the device; convolutions run up to three times faster with channels last."""
+def placed(module: nn.Module, device: str | torch.device) -> nn.Module:
+    """The module in evaluation mode, on the device; convolutions run up to three times faster with channels last."""
     try:
         return module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     except (RuntimeError, AssertionError) as error:

@@ -127,6 +127,26 @@ def load_sb3(
     return Policy(module, path.stem, hashlib.sha256(data).hexdigest(), config)
 
 
+def stated_shape(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """The shape of the observations that a file of `model.save(path)` says it was trained on, without the batch.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged or no such model, or says no shape.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; give the zip file that model.save(...) wrote")
+    settings, _ = _contents(path.read_bytes(), path)
+    space = settings.get("observation_space")
+    shape = space.get("_shape") if isinstance(space, dict) else None
+    if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError(
+            f"{path} does not say the shape of its observations; load it by load_sb3(path, world)"
+        )
+    return tuple(shape)
+
+
 def _contents(data: bytes, path: Path) -> tuple[dict[str, Any], bytes]:
     """The settings, pickles inside left as text, and the bytes of the weights."""
     try:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from goalscope.activations import editing
 from goalscope.methods.behaviour import reach
-from goalscope.rollout.forward import evaluating
+from goalscope.policies.given import module_of
+from goalscope.rollout.forward import answer, encoded, evaluating
 from goalscope.showing import drawing, text
 from goalscope.worlds.maze import MazeState, Move
 from goalscope.worlds.maze.paths import Squares
@@ -38,7 +38,12 @@ class Fields:
     moves: np.ndarray
     """[K, 5] float64: probability of each Move"""
     value: np.ndarray
-    """[K] float32: the value head"""
+    """[K] float32: the value head; NaN of a policy that has none"""
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the policy gives a value."""
+        return not np.isnan(self.value).all()
 
     def reach(self, steps: int, goal: np.ndarray | None = None) -> np.ndarray:
         """Exact probability [K] of reaching a goal square within `steps`; goal is [K] bool, the cheese where None."""
@@ -56,12 +61,12 @@ class Fields:
 
 
 def fields(
-    policy: nn.Module, world: Any, state: Any, batch: int = BATCH, edits: Callable[[np.ndarray], Any] | None = None
+    policy: Any, world: Any, state: Any, batch: int = BATCH, edits: Callable[[np.ndarray], Any] | None = None
 ) -> Fields:  # fmt: skip
     """The policy's moves and value on every free square of the mazes.
 
     Args:
-        policy: feed-forward, with `encode`.
+        policy: feed-forward; whatever `policies.given.policy_of` takes.
         world: `Maze`, or another whose states are mazes (`ProcgenMaze`).
         state: N levels.
         batch: observations in one forward; memory is bounded by it.
@@ -69,28 +74,44 @@ def fields(
             gives the edits of `goalscope.activations.editing`. None edits nothing.
 
     Raises:
-        ValueError: the policy has another number of actions than the world, or gives values that are not finite.
+        ValueError: the policy has another number of actions than the world, gives something else than logits and value,
+            or numbers that are not finite; it has a memory; the world has no squares.
     """
+    module = module_of(policy)
+    if hasattr(module, "initial_carry"):
+        raise ValueError(
+            f"{type(module).__name__} has a memory (`initial_carry`): what it does on a square depends on how it came "
+            "there, so there are no fields; goalscope.play plays it"
+        )
+    for needed in ("squares", "at_squares", "moves"):
+        if not hasattr(world, needed):
+            raise ValueError(
+                f"the {getattr(world, 'name', type(world).__name__)} world has no `{needed}`: fields need a world of mazes"
+            )
     squares = world.squares(state)
     table = np.zeros((len(world.moves), len(Move)))
     table[np.arange(len(world.moves)), world.moves] = 1
     moves = np.empty((len(squares), len(Move)))
-    value = np.empty(len(squares), np.float32)
-    with evaluating(policy):
+    value = np.full(len(squares), np.nan, np.float32)
+    with evaluating(module):
         for first in range(0, len(squares), batch):
             part = slice(first, first + batch)
-            x = policy.encode(world.observe(world.at_squares(state, squares, part)))  # type: ignore[operator]
-            with editing(policy, edits(squares.level[part])) if edits else nullcontext():
-                out = policy(x)
-            if out.logits.shape[1] != len(table):
-                raise ValueError(
-                    f"the policy has {out.logits.shape[1]} actions, the {world.name} world {len(table)}"
-                )
+            x = encoded(module, world.observe(world.at_squares(state, squares, part)))
+            with editing(module, edits(squares.level[part])) if edits else nullcontext():
+                out = answer(module, x, actions=len(table), world=world.name)
             moves[part] = out.logits.double().softmax(1).cpu().numpy() @ table
-            value[part] = out.value.float().cpu().numpy()
-    if not (np.isfinite(moves).all() and np.isfinite(value).all()):
-        raise ValueError("the policy gives logits or values that are not finite: its weights are damaged")
+            if out.value is not None:
+                value[part] = finite(out.value.float().cpu().numpy())
+    if not np.isfinite(moves).all():
+        raise ValueError("the policy gives logits that are not finite: its weights are damaged")
     return Fields(MazeState(state.walls, state.mouse, state.cheese), squares, moves, value)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values, once none of them is NaN or infinite: NaN stands for "has no value head"."""
+    if not np.isfinite(values).all():
+        raise ValueError("the policy gives values that are not finite: its weights are damaged")
+    return values
 
 
 @dataclass(frozen=True)

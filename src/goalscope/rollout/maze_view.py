@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from goalscope.methods.behaviour import reach
+from goalscope.policies.given import module_of
 from goalscope.rollout.maze_fields import Fields, fields
 from goalscope.showing import text
 from goalscope.worlds.contract import take
@@ -59,7 +59,7 @@ def vector_field(policy: Any, maze: MazeState | str, *, world: Any = None, steps
     """What a policy does on every free square of one maze.
 
     Args:
-        policy: a module, a loaded `Policy`, or the name or path of one.
+        policy: whatever `policies.given.policy_of` takes.
         maze: one maze (N = 1) or its text; for another world than `Maze`, a state of that world.
         world: the world that renders what the policy sees; `Maze` of the policy's size where None.
         steps: time limit of the reach probability.
@@ -67,11 +67,7 @@ def vector_field(policy: Any, maze: MazeState | str, *, world: Any = None, steps
     Raises:
         ValueError: more than one maze, or one too large for the policy.
     """
-    if isinstance(policy, str):
-        from goalscope.policies.checkpoint import load
-
-        policy = load(policy)
-    module = policy if isinstance(policy, nn.Module) else policy.module
+    module = module_of(policy)
     if world is None:
         size: Any = getattr(module, "size", None)
         world = Maze(

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from goalscope.rollout.forward import evaluating
+from goalscope.policies.given import module_of
+from goalscope.rollout.forward import answer, encoded, evaluating, first_carry
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import take
 
@@ -30,18 +30,23 @@ class Rollout:
     """the N states after the last step"""
 
 
-def play(policy: nn.Module, world: Any, state: Any, steps: int, seed: int) -> Rollout:
+def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
     """Plays with sampled actions, feed-forward or recurrent (a module with `initial_carry`).
 
     Args:
-        policy: module with `encode`.
+        policy: whatever `policies.given.policy_of` takes.
         world: any World.
         state: N levels to start from; left as they are.
         steps: T, time limit.
         seed: of the sampling.
+
+    Raises:
+        ValueError: the module cannot take the world's observations, or gives no logits for its actions.
     """
+    module = module_of(policy)
     generator = torch.Generator().manual_seed(seed)
-    recurrent = hasattr(policy, "initial_carry")
+    recurrent = hasattr(module, "initial_carry")
+    available = len(world.moves) if hasattr(world, "moves") else None
     n = len(world.observe(state))
     actions, rewards, ended = (
         np.zeros((steps, n), np.int64),
@@ -49,17 +54,16 @@ def play(policy: nn.Module, world: Any, state: Any, steps: int, seed: int) -> Ro
         np.zeros((steps, n), bool),
     )
     over = np.zeros(n, bool)
-    with evaluating(policy):
-        carry: Any = policy.initial_carry(n) if recurrent else None  # type: ignore[operator]
+    with evaluating(module):
+        carry: Any = first_carry(module, n)
         for t in range(steps):
             # Levels that are over are not run any more, unless a carry ties the batch together.
             going = np.arange(n) if recurrent else np.flatnonzero(~over)
             if not len(going):
                 ended[t:] = True
                 break
-            x = policy.encode(world.observe(take(state, going)))  # type: ignore[operator]
-            logits, _, *rest = policy(x, carry) if recurrent else policy(x)
-            carry = rest[0] if recurrent else None
+            x = encoded(module, world.observe(take(state, going)))
+            logits, _, carry = answer(module, x, carry, actions=available, world=world.name)
             probs = logits.double().softmax(1).cpu()
             actions[t, going] = torch.multinomial(probs, 1, generator=generator)[:, 0].numpy()
             outcome = world.step(state, actions[t])

@@ -7,7 +7,7 @@ A study reads: check the options, take the policies (`given`, `control_of`), say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import torch
 from goalscope.evidence.finding import Finding, code_version, write_findings
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.plots.figure import Figure, write_figures
-from goalscope.policies.checkpoint import Policy, load, untrained
+from goalscope.policies.checkpoint import Policy
+from goalscope.policies.given import fresh, policy_of
 from goalscope.report.html import write_report
 from goalscope.studies.about import About, Outcome
 
@@ -76,14 +77,14 @@ def check_seed(seed: int) -> None:
     check_number("--seed", seed, 0, SEEDS)
 
 
-def given(policy: str | Policy, device: str = "cpu") -> Policy:
-    """The policy of an option: loaded where it is a name or a path.
+def given(policy: Any, device: str = "cpu") -> Policy:
+    """The policy of an option, by the one rule of `policies.given`.
 
     Raises:
         ValueError: it is called 'untrained', as its own control is; or its file is damaged.
         KeyError, FileNotFoundError: there is none of this name, no such file.
     """
-    loaded = load(policy, device) if isinstance(policy, str) else policy
+    loaded = policy_of(policy, device)
     if loaded.name == CONTROL:
         raise ValueError(
             f"a policy named {CONTROL!r} would be taken for its own control: rename its file or folder"
@@ -91,9 +92,11 @@ def given(policy: str | Policy, device: str = "cpu") -> Policy:
     return loaded
 
 
-def control_of(policy: Policy, seed: int, device: str = "cpu", blank: Policy | None = None) -> Policy:
-    """The untrained network of a policy's shape: `blank` where it is given, else made from the policy's config."""
-    return blank or untrained(policy.config, seed=seed, device=device)
+def control_of(policy: Policy, seed: int, device: str = "cpu", blank: Any = None) -> Policy:
+    """The untrained network of a policy's shape: `blank` where it is given, else made by `policies.given.fresh`."""
+    if blank is None:
+        return fresh(policy, seed, device)
+    return replace(policy_of(blank, device), name=CONTROL)
 
 
 def about(world: str, seed: int, quick: bool = False) -> About:
@@ -129,7 +132,8 @@ def command(study: str, **options: Any) -> str:
         if value is True:
             words.append(option)
         elif value is not None and value is not False and value != "":
-            words.append(f"{option} {value.name if isinstance(value, Policy) else value}")
+            named = value.name if isinstance(value, Policy) else value
+            words.append(f"{option} {type(named).__name__ if isinstance(named, torch.nn.Module) else named}")
     return " ".join(words)
 
 

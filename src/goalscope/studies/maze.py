@@ -29,11 +29,14 @@ WALK_STEPS = 100
 """of each sampled walk that the algorithms are judged on: what a policy does when it is lost would drown the rest"""
 
 
-def study_worlds(policy: Policy, world: str, distribution: str | None) -> tuple[Any, Any]:
+def study_worlds(
+    policy: Policy, world: str, distribution: str | None, size: int | None = None
+) -> tuple[Any, Any]:
     """The world with the cheese anywhere, and the same with the cheese in the top-right 5 x 5.
 
     Args:
-        policy: that will act in it. world: 'maze' or 'procgen'. distribution: Procgen's.
+        policy: that will act in it. world: 'maze' or 'procgen'. distribution: Procgen's. size: side of the maze world,
+            where the network does not say it by an attribute `size`.
 
     Raises:
         ValueError: another world, or one that does not fit the policy or the distribution.
@@ -46,10 +49,14 @@ def study_worlds(policy: Policy, world: str, distribution: str | None) -> tuple[
         raise ValueError(f"--world must be maze or procgen, got {world!r}")
     if distribution is not None:
         raise ValueError("--distribution is Procgen's: add --world procgen, or leave it out")
-    size = getattr(policy.module, "size", None)
-    if not isinstance(size, int):
+    own = getattr(policy.module, "size", None)
+    if isinstance(own, int) and size is not None and own != size:
+        raise ValueError(f"{policy.name} sees mazes of size {own}, --size says {size}: leave it out")
+    size = own if isinstance(own, int) else size
+    if size is None:
         raise ValueError(
-            f"{policy.name} does not see the maze world's planes (it takes pixels?): add --world procgen"
+            f"{policy.name} does not say the side W of the mazes that it sees, planes [3, W, W] (it has no attribute "
+            "`size`): give --size; or --world procgen for a network that takes Procgen's pictures"
         )
     return Maze(size, cheese_region=None), Maze(size, REGION)
 

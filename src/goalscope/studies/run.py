@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goalscope.policies.checkpoint import Policy
     from goalscope.studies.about import Outcome
 
 STUDIES = {
@@ -24,13 +23,14 @@ SUBJECT = {"chess": "strong"}
 
 
 def study(
-    name: str, policy: str | Policy | None = None, *, say: Callable[[str], None] = lambda _: None, **options: Any
+    name: str, policy: Any = None, *, say: Callable[[str], None] = lambda _: None, **options: Any
 ) -> Outcome:  # fmt: skip
     """Runs a study and writes its run folder.
 
     Args:
         name: as on the command line: 'maze', 'maze-internals', 'sokoban' or 'chess'.
-        policy: the policy in question: a name, a path, or one that is loaded; None takes the study's own.
+        policy: the policy in question, whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module;
+            None takes the study's own.
         say: called with one line at each step, for progress.
         options: of this study, as on the command line with '_' for '-': `levels=60`, `quick=True`, `out="runs/mine"`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goalscope.policies.checkpoint import load
+from goalscope.policies.given import policy_of
 from goalscope.studies.sokoban_plan.setup import described
 from goalscope.viewing import plan_reader
 from goalscope.viewing.sokoban import Episode, play_level
@@ -17,7 +17,7 @@ SOLVER_SQUARES = 10_000
 
 def plays_sokoban(policy: str) -> bool:
     """Whether the policy of this name says that Sokoban is its world."""
-    return load(policy).config.get("world", {}).get("name") == "sokoban"
+    return policy_of(policy).config.get("world", {}).get("name") == "sokoban"
 
 
 def play_text(policy: str, text: str, thinking: int = 0) -> Episode:
@@ -32,7 +32,7 @@ def play_text(policy: str, text: str, thinking: int = 0) -> Episode:
         ValueError: a text that is no level, a policy that plays no Sokoban, a level that has no solution.
     """
     level = parse_level(text)  # a mistake in it is told before one in the policy's name
-    loaded = load(policy)
+    loaded = policy_of(policy)
     side, _ = described(loaded)
     fixed = getattr(loaded.module, "size", None)
     # As in the study, smaller levels are played in walls up to the policy's size: it sees how wide they are.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -56,7 +56,8 @@ def board(field: VectorField, caption: str) -> Board:
     if cheese[0] >= 0:
         paths["way to the cheese"] = shortest_path(walls, mouse, cheese)
     return Board(
-        walls, mouse, cheese, field.squares, field.moves, value=field.value, heat_label="value head", paths=paths,
+        walls, mouse, cheese, field.squares, field.moves, value=None if np.isnan(field.value).all() else field.value,
+        heat_label="value head", paths=paths,
         decision_square=decision_square(maze)[0], caption=caption,
     )  # fmt: skip
 
@@ -133,6 +134,14 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         lines, title=title, x_label="maze size (squares)", percent=True, x_ticks=sizes, y_limits=(0, 1)
     )
     yield "reach-size", "reach", Figure.of(svg, "Cheese anywhere; bands are 95% intervals over levels.")
+    yield from _placed_figures(policies, table, subject)
+    yield from _fork_figure(policies, table)
+
+
+def _placed_figures(
+    policies: Sequence[str], table: Mapping[tuple[str, str], Finding], subject: str
+) -> Iterator[Placed]:
+    """By where the cheese lies: its quadrant, a corner of the largest mazes, a far corner by size and depth."""
     for key, title, caption in (
         (
             "quadrant",
@@ -151,7 +160,7 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
             "borders. P(top-right corner first) minus P(the other far corner first): wandering gives 0 or less.",
         ),
     ):
-        names = [f.id for f in findings if f.policy == subject and f.id.startswith(f"reach.{key}.")]
+        names = [name for policy, name in table if policy == subject and name.startswith(f"reach.{key}.")]
         if not names:
             continue
         series = []
@@ -162,6 +171,9 @@ def reach_figures(findings: Sequence[Finding], subject: str) -> Iterator[Placed]
         labels = [name.rsplit(".", 1)[1].replace("_", words) for name in names]
         svg = bars(labels, series, title=title, percent=True)
         yield f"reach-{key.partition('_')[0]}", "reach", Figure.of(svg, caption)
+
+
+def _fork_figure(policies: Sequence[str], table: Mapping[tuple[str, str], Finding]) -> Iterator[Placed]:
     title = "At the fork: cheese before corner, corner before cheese"
     keys = [(p, f"decision.{name}_first") for name in ("cheese", "corner") for p in policies]
     rows = [table[key] for key in keys if key in table]

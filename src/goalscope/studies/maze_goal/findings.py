@@ -314,6 +314,8 @@ def algorithm_findings(found: Measured, fit: AlgorithmComparison, scope: str, ab
 def agreement_findings(found: Measured, about: About) -> list[Finding]:
     """Section 5: is the most probable move the one of the highest next value? Taking the cheese counts as the highest."""
     base = found.base
+    if not base.has_value:
+        return []
     places = {
         "all": np.ones(len(base.squares), bool),
         "decision": is_square(base, decision_square(base.maze)),

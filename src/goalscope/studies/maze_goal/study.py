@@ -59,6 +59,10 @@ class Options:
     """of bootstrap, splits and sampled walks"""
     out: str | None = None
     device: str = "cpu"
+    size: int | None = None
+    """side of the maze world, where the network has no attribute `size`"""
+    blank: Any = None
+    """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
 
 
 def study(options: Options, say: Say = lambda _: None) -> Outcome:
@@ -77,7 +81,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_number("--first-level", options.first_level, 0, LAST_LEVEL - options.levels)
     frame.check_seed(options.seed)
     policy = frame.given(options.policy, options.device)
-    world, near = study_worlds(policy, options.world, options.distribution)
+    world, near = study_worlds(policy, options.world, options.distribution, options.size)
     policies = _compared(policy, world, options)
     about = frame.about(world_words(world, options.distribution), options.seed)
     provenance = _provenance(options, policies, about)
@@ -167,7 +171,7 @@ def _history(
 
 def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
     """The policy, the packaged agents that take the same observations, and the untrained network of its shape."""
-    blank = frame.control_of(policy, options.seed, options.device)
+    blank = frame.control_of(policy, options.seed, options.device, options.blank)
     others = [load(p.name, options.device) for p in packaged() if p.name in AGENTS and p.name != policy.name]
     fitting = [p for p in others if options.world == "maze" and p.module.size == world.size]
     return [policy, *fitting, blank]
@@ -181,5 +185,6 @@ def _provenance(options: Options, policies: list[Policy], about: About) -> dict[
 def _command(options: Options) -> str:
     return frame.command(
         "maze", policy=options.policy, world=options.world, distribution=options.distribution,
-        first_level=options.first_level, levels=options.levels, seed=options.seed,
+        first_level=options.first_level, levels=options.levels, seed=options.seed, size=options.size,
+        blank=options.blank,
     )  # fmt: skip

@@ -143,12 +143,7 @@ def sections(
         + _explanation_words(subject, fits)
         if fits
         else "Not answered: too few mazes to fit the rules on some and judge them on others.",
-        "value": f"On all squares {told(subject['value.agreement.all'])}"
-        + (
-            f"; at decision squares {told(subject['value.agreement.decision'])}."
-            if "value.agreement.decision" in subject
-            else "."
-        ),
+        "value": _value_words(subject),
     }
     titles = {
         "reach": ("Reach", "Where does it go, and how often does it get the cheese?"),
@@ -184,6 +179,14 @@ def _explanation_words(subject: Mapping[str, Finding], fits: Mapping[str, Algori
         f" Simpler explanations ruled out: {'; '.join(ruled_out) or 'none'}. "
         f"Not ruled out: {'; '.join(left) or 'none of those tried'}."
     )
+
+
+def _value_words(subject: Mapping[str, Finding]) -> str:
+    if "value.agreement.all" not in subject:
+        return "Not answered: the policy gives no value."
+    at_forks = subject.get("value.agreement.decision")
+    words = f"On all squares {told(subject['value.agreement.all'])}"
+    return words + (f"; at decision squares {told(at_forks)}." if at_forks else ".")
 
 
 def _decision_words(fit: DecisionRegression | str, chain: Finding | None) -> str:

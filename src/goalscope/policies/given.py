@@ -1,0 +1,207 @@
+"""The one rule by which anything that acts is taken: a name, a path, `file.py:factory`, a `Policy`, or any `nn.Module`.
+
+What is asked of a module is little: observations in, logits out, or (logits, value), or (logits, value, carry). How its
+forward is called, and what is said where it gives something else, is in `rollout/forward.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.util
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from goalscope.policies.checkpoint import PACKAGED, Policy, load, placed, untrained
+
+_FACTORY = re.compile(r"(?P<file>.+\.py):(?P<name>[^\W\d]\w*)")
+
+
+def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
+    """The policy that is meant.
+
+    Args:
+        given: a `Policy`; a module; the name of a packaged policy or the path of a checkpoint, as `load` takes them; the
+            path of a Stable-Baselines3 `.zip`; or 'file.py:factory', a function without arguments that returns a module
+            or a `Policy`. That file is run.
+        device: where a policy that is loaded or made here goes; one that is given stays where it is.
+
+    Raises:
+        KeyError, FileNotFoundError, ValueError: as `load`; or the factory fails, is not there, or returns no module.
+        TypeError: it is none of these.
+    """
+    if isinstance(given, Policy):
+        return given
+    if isinstance(given, nn.Module):
+        return _of_module(given, type(given).__name__)
+    if not isinstance(given, str | os.PathLike):
+        raise TypeError(
+            f"a policy is a name, a path, 'file.py:factory', a Policy or a torch.nn.Module; got {type(given).__name__}"
+        )
+    text = os.fspath(given)
+    if found := _FACTORY.fullmatch(text):
+        return _of_factory(Path(found["file"]), found["name"], device)
+    if text.endswith(".zip"):
+        return _of_sb3(Path(text), device)
+    if (PACKAGED / text).is_dir() and os.sep not in text and Path(text).exists():
+        warnings.warn(
+            f"{text!r} is taken as the packaged policy; for the file or folder of that name here, write ./{text}",
+            stacklevel=2,
+        )
+    return load(text, device)
+
+
+def module_of(given: Any) -> nn.Module:
+    """The network of `policy_of`."""
+    return given if isinstance(given, nn.Module) else policy_of(given).module
+
+
+def fresh(policy: Policy, seed: int, device: str | torch.device = "cpu") -> Policy:
+    """The same network untrained: the control of what training did.
+
+    It comes from the policy's own factory; else from its config, where that names an architecture of ours; else its
+    parameters are drawn anew by each layer's `reset_parameters`.
+
+    Args:
+        policy: of which the untrained one is wanted.
+        seed: of the weights; the state of torch's random numbers stays as it was.
+        device: where it goes.
+
+    Raises:
+        ValueError: none can be made; the message says what to give.
+    """
+    if policy.make is None:
+        return untrained(policy.config, seed, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = policy.make()
+        if _same(module, policy.module):  # it loads its weights: calling it again draws none
+            module = _redrawn(policy.module, policy.name)
+    digest = _digest(module)
+    return Policy(
+        placed(module, device), "untrained", digest, {"architecture": policy.config["architecture"]}
+    )
+
+
+def _of_module(module: nn.Module, name: str) -> Policy:
+    config = {"architecture": {"name": type(module).__name__}}
+    return Policy(module, name, _digest(module), config, make=lambda: _redrawn(module, name))
+
+
+def _of_factory(file: Path, name: str, device: str | torch.device) -> Policy:
+    factory = _imported(file, name)
+
+    def make() -> nn.Module:
+        made = _called(factory, file, name)
+        return made.module if isinstance(made, Policy) else made
+
+    made = _called(factory, file, name)
+    policy = made if isinstance(made, Policy) else _of_module(made, f"{file.stem}-{name}")
+    return replace(policy, module=placed(policy.module, device), make=make)
+
+
+def _imported(file: Path, name: str) -> Callable[[], Any]:
+    """The function of a file, which is run as a module of its own."""
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}; 'file.py:factory' names a Python file and a function in it")
+    spec = importlib.util.spec_from_file_location(f"goalscope_given_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises is told with its place in that file
+        raise ValueError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        there = sorted(
+            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+        )
+        raise ValueError(f"{file} has no function {name!r}; it has {', '.join(there) or 'none'}")
+    return found
+
+
+def _called(factory: Callable[[], Any], file: Path, name: str) -> nn.Module | Policy:
+    try:
+        made = factory()
+    except Exception as error:  # as above
+        raise ValueError(f"{_place(error, file)}: {name}() fails: {type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module | Policy):
+        raise ValueError(
+            f"{file}: {name}() returns {type(made).__name__}; a torch.nn.Module or a Policy is wanted"
+        )
+    return made
+
+
+def _place(error: Exception, file: Path) -> str:
+    """'file.py, line 7': the last line of that file on the way to the error."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f"{file}, line {error.lineno}"
+    here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == file.name]
+    return f"{file}, line {here[-1]}" if here else str(file)
+
+
+def _of_sb3(path: Path, device: str | torch.device) -> Policy:
+    """A model of Stable-Baselines3 that was trained on the maze world, whose size its file states."""
+    from goalscope.policies.sb3 import load_sb3, stated_shape
+    from goalscope.worlds.maze import Maze
+
+    shape = stated_shape(path)
+    if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2] or shape[1] % 2 == 0:
+        raise ValueError(
+            f"{path} takes observations {list(shape)}; the maze world gives [3, W, W] with W odd. For another world, load "
+            "it by goalscope.policies.sb3.load_sb3(path, world) and give the Policy"
+        )
+    policy = load_sb3(path, Maze(shape[1], cheese_region=None), device)
+    return replace(policy, make=lambda: _redrawn(policy.module, policy.name))
+
+
+def _redrawn(module: nn.Module, name: str) -> nn.Module:
+    """A copy whose parameters are drawn anew, layer by layer.
+
+    Raises:
+        ValueError: a layer cannot do that, or there is nothing to draw.
+    """
+    wanted = (
+        "give its untrained control: blank= in Python, --blank on the command line, or a factory ('file.py:factory') that "
+        "makes the network with fresh weights each time"
+    )
+    made = copy.deepcopy(module)
+    drawn = False
+    for path, part in made.named_modules():
+        if not list(part.parameters(recurse=False)):
+            continue
+        reset = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
+        if reset is None:
+            where = f"its layer {path or 'itself'!r} ({type(part).__name__})"
+            raise ValueError(f"no untrained {name} can be made: {where} has no reset_parameters(); {wanted}")
+        reset()
+        drawn = True
+    if not drawn:
+        raise ValueError(f"no untrained {name} can be made: it has no parameters to draw anew; {wanted}")
+    return made
+
+
+def _same(a: nn.Module, b: nn.Module) -> bool:
+    mine, theirs = dict(a.named_parameters()), dict(b.named_parameters())
+    if mine.keys() != theirs.keys() or not mine:
+        return not mine and not theirs
+    return all(torch.equal(tensor.cpu(), theirs[name].cpu()) for name, tensor in mine.items())
+
+
+def _digest(module: nn.Module) -> str:
+    """sha256 of the weights as safetensors; '' where there are none."""
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()
+    }
+    return hashlib.sha256(safetensors.torch.save(tensors)).hexdigest() if tensors else ""
