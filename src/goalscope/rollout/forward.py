@@ -43,7 +43,8 @@ def encoded(module: nn.Module, observations: Any) -> Tensor:
     """What goes into the module: its own `encode`, or the observations as floats of its precision on its device."""
     encode: Any = getattr(module, "encode", None)
     if callable(encode):
-        return encode(observations)
+        made: Tensor = encode(observations)
+        return made
     x = torch.from_numpy(np.ascontiguousarray(observations))
     for parameter in module.parameters():
         if parameter.is_floating_point():
