@@ -41,10 +41,9 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 def encoded(module: nn.Module, observations: Any) -> Tensor:
     """What goes into the module: its own `encode`, or the observations as floats of its precision on its device."""
-    encode: Any = getattr(module, "encode", None)
-    if callable(encode):
-        made: Tensor = encode(observations)
-        return made
+    if hasattr(module, "encode"):
+        encode: Any = module.encode
+        return encode(observations)
     x = torch.from_numpy(np.ascontiguousarray(observations))
     for parameter in module.parameters():
         if parameter.is_floating_point():
