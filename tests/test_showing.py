@@ -54,7 +54,7 @@ def shown() -> list[Any]:
         Maze(13).generate(range(500)),
         SokobanState(empty, empty, empty, np.zeros((500, 2), np.int16)),
         load("mouse-topright"),
-        dose_response(run, "x", direction, [1.0, 2.0]),
+        dose_response(run, "x", direction, [1.0, 2.0], controls=torch.eye(4)),
     ]
 
 

@@ -167,6 +167,8 @@ def fractional_logit(
 class Conditioned:
     """What is left of each feature where a mediator stays the same. These are not effects of the features."""
 
+    __repr__, _repr_html_ = text, drawing
+
     mediator: str
     """what the features work through: it comes after the choice or is part of it"""
     names: tuple[str, ...]
