@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 from goalscope import moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _WHERE = {
     "capture": "verbs",

@@ -60,6 +60,15 @@ def test_an_untrained_module_of_ones_own_wants_nothing(tmp_path: Path):
     assert outcome.headline.startswith("No goal was found in Small")
 
 
+def test_where_no_policy_gives_a_value_nothing_is_drawn_of_one(tmp_path: Path):
+    """On mazes of a size that no packaged agent sees: the policy and its own untrained network alone."""
+    torch.manual_seed(0)
+    mine = nn.Sequential(nn.Flatten(), nn.Linear(3 * 7 * 7, 5))
+    outcome = study("maze", mine, size=7, levels=30, out=str(tmp_path / "run"))
+    assert outcome.headline.startswith("No goal was found in Sequential")
+    assert not (outcome.folder / "figures" / "value-agreement.svg").exists()
+
+
 def test_what_is_missing_is_named(tmp_path: Path):
     with pytest.raises(
         ValueError, match=r"does not say the side W of the mazes.*no attribute `size`\): give --size"

@@ -217,6 +217,8 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
         yield "algorithms", "algorithm", Figure.of(svg, "Higher is better; the control is uniform moves.")
     title = "Does the policy follow its own value?"
     here = [f for f in findings if f.id.startswith("value.agreement.")]
+    if not here:  # no policy gives a value
+        return
     groups = [f"{f.id.rsplit('.', 1)[1]} squares" for f in here]
     order = sorted(range(len(here)), key=lambda i: groups[i])
     svg = forest_of(
