@@ -229,6 +229,8 @@ def test_grade(given: dict[str, Any], kind: str, sign: str) -> None:
     ("value", "share", "expected"),
     [
         (0.9743, True, "97.4%"),
+        (-0.0004, True, "0.0%"),
+        (-0.004, True, "\N{MINUS SIGN}0.4%"),
         (-0.62, False, "\N{MINUS SIGN}0.62"),
         (0.0123, False, "0.0123"),
         (1234.5, False, "1,234"),

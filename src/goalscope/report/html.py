@@ -226,6 +226,7 @@ def number(value: float, share: bool = False) -> str:
         return "not estimated"
     if share:
         text = f"{100 * value:.1f}%"
+        text = text if text.strip("-0.%") else text.removeprefix("-")
     elif value != 0 and not 1e-3 <= abs(value) < 1e6:
         text = f"{value:.2e}"
     elif abs(value) >= 100:

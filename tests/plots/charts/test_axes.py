@@ -72,6 +72,7 @@ def test_format_tick(value: float, ticks: list[float], percent: bool, expected: 
 @pytest.mark.parametrize(
     ("value", "percent", "expected"),
     [
+        (-0.0004, True, "0%"),
         (0.974, True, "97%"),
         (0.9974, True, "99.7%"),
         (1.0, True, "100%"),

@@ -111,7 +111,7 @@ def format_number(value: float, percent: bool = False) -> str:
     if percent:
         shown = 100 * value
         text = f"{shown:.0f}" if 10 <= abs(shown) <= 99 or round(shown, 1) in (0, 100) else f"{shown:.1f}"
-        return text.replace("-", MINUS) + "%"
+        return (text if text.strip("-0.") else text.removeprefix("-")).replace("-", MINUS) + "%"
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.1e}".replace("-", MINUS)
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
