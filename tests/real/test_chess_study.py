@@ -12,17 +12,17 @@ pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
 from goalscope.methods.chess.twins import Twin, changed_boards
 from goalscope.policies.checkpoint import load
-from goalscope.studies.chess_lookahead import measure as chess_measure
-from goalscope.studies.chess_lookahead import patches as chess_patches
 from goalscope.studies.chess_lookahead import study as chess_lookahead
-from goalscope.studies.chess_lookahead.measure import Player
-from goalscope.studies.chess_lookahead.patches import (
+from goalscope.studies.chess_lookahead.measure import lines as chess_measure
+from goalscope.studies.chess_lookahead.measure import patches as chess_patches
+from goalscope.studies.chess_lookahead.measure.patches import (
     Case,
     find_cases,
     layer_sites,
     lookahead_lines,
     patch_cases,
 )
+from goalscope.studies.chess_lookahead.measure.player import Player
 from goalscope.studies.chess_lookahead.study import Options, study
 from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
 from goalscope.worlds.chess.world import move_number

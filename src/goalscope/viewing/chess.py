@@ -7,7 +7,7 @@ import torch
 from goalscope.plots.terminal.chess import show_chess
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.lc0.moves import legal_moves, move_probabilities
-from goalscope.studies.chess_lookahead.measure import Player
+from goalscope.studies.chess_lookahead.measure.player import Player
 from goalscope.worlds.chess.state import from_boards
 from goalscope.worlds.chess.world import parse_board
 

@@ -10,8 +10,8 @@ import torch
 from goalscope.methods.reading.probe import map_rows
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.drc import DRC
-from goalscope.studies.sokoban_plan.measure import captured, moments, plan_labels, play
-from goalscope.studies.sokoban_plan.probes import MOMENTS, fitted, log_chances, together
+from goalscope.studies.sokoban_plan.measure.play import captured, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.measure.probes import MOMENTS, fitted, log_chances, together
 from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, board_world, described, layout
 from goalscope.viewing.sokoban import Plans, ReadPlan
 from goalscope.worlds.sokoban import Sokoban

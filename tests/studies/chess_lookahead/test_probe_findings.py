@@ -12,11 +12,12 @@ pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
 from goalscope.evidence.finding import Finding
 from goalscope.studies.about import About
-from goalscope.studies.chess_lookahead import probes as chess_probes
-from goalscope.studies.chess_lookahead.findings import Findings, Subject, detectable
-from goalscope.studies.chess_lookahead.measure import Player
-from goalscope.studies.chess_lookahead.probe_findings import mate_findings, probe_findings
-from goalscope.studies.chess_lookahead.probes import halves, measure_mate, measure_probes
+from goalscope.studies.chess_lookahead.findings.made import Findings, detectable
+from goalscope.studies.chess_lookahead.findings.probes import mate_findings, probe_findings
+from goalscope.studies.chess_lookahead.measure import probes as chess_probes
+from goalscope.studies.chess_lookahead.measure.player import Player
+from goalscope.studies.chess_lookahead.measure.probes import halves, measure_mate, measure_probes
+from goalscope.studies.chess_lookahead.setup import Subject
 from goalscope.studies.chess_lookahead.words import sections
 
 _path = Path(__file__).with_name("chess_planner.py")

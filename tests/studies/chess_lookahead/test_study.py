@@ -21,13 +21,14 @@ from goalscope.methods.chess.square_patch import SquareEffects
 from goalscope.methods.chess.twins import changed_boards
 from goalscope.policies.checkpoint import Policy
 from goalscope.studies.about import Outcome
-from goalscope.studies.chess_lookahead import patches as chess_patches
 from goalscope.studies.chess_lookahead import study as chess_lookahead
 from goalscope.studies.chess_lookahead import words as chess_words
-from goalscope.studies.chess_lookahead.measure import Player, measure_lines, network_squares
-from goalscope.studies.chess_lookahead.patch_findings import Patched, chosen_layers
-from goalscope.studies.chess_lookahead.patches import SLOTS, find_cases, lookahead_lines, two_mates
-from goalscope.studies.chess_lookahead.probes import halves
+from goalscope.studies.chess_lookahead.findings.patches import Patched, chosen_layers
+from goalscope.studies.chess_lookahead.measure import patches as chess_patches
+from goalscope.studies.chess_lookahead.measure.lines import measure_lines
+from goalscope.studies.chess_lookahead.measure.patches import SLOTS, find_cases, lookahead_lines, two_mates
+from goalscope.studies.chess_lookahead.measure.player import Player, network_squares
+from goalscope.studies.chess_lookahead.measure.probes import halves
 from goalscope.studies.chess_lookahead.study import Options, study
 from goalscope.worlds.chess.puzzles import Puzzle
 

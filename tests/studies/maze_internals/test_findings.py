@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from goalscope.evidence.finding import Finding
+from goalscope.methods.intervening.select import select
 from goalscope.studies.about import About
-from goalscope.studies.maze_internals import channels as internals_channels
-from goalscope.studies.maze_internals import steering as internals_steering
-from goalscope.studies.maze_internals import training as internals_training
+from goalscope.studies.maze_internals.findings import channels as channels_found
+from goalscope.studies.maze_internals.findings import steering as steering_found
+from goalscope.studies.maze_internals.findings import training as training_found
+from goalscope.studies.maze_internals.findings.steering import strongest, verdict
+from goalscope.studies.maze_internals.measure import training as training_measured
+from goalscope.studies.maze_internals.measure.steering import CHOICE, CUT_DOSES
 from goalscope.studies.maze_internals.setup import PIXELS, Layout
-from goalscope.studies.maze_internals.steering import CHOICE, CUT_DOSES, strongest, verdict
 
 DISCOVERY, HELD, CHANNELS = 20, 30, 4
 
@@ -54,7 +57,7 @@ def table(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def test_what_was_found_is_reported_whether_or_not_the_held_out_mazes_confirm_it() -> None:
-    found = table(internals_channels.findings(setup(), channels()))
+    found = table(channels_found.channel_findings(setup(), channels()))
     assert {i for i in found if i.startswith("channels.channel_")} == {
         "channels.channel_1",
         "channels.channel_2",
@@ -69,7 +72,7 @@ def test_what_was_found_is_reported_whether_or_not_the_held_out_mazes_confirm_it
 
 def test_a_set_of_channels_stands_beside_the_same_quantity() -> None:
     measured = channels()
-    found = table(internals_channels.findings(setup(), measured))
+    found = table(channels_found.channel_findings(setup(), measured))
     for key, name, against in (("all", "all", "all.same"), ("together", "found", "random.other")):
         moved = found[f"channels.{key}.to_other_place"]
         base = measured["none.there"]
@@ -84,7 +87,7 @@ def test_a_set_of_channels_stands_beside_the_same_quantity() -> None:
 
 def test_where_no_channel_is_left_over_there_is_no_control() -> None:
     measured = {k: v for k, v in channels().items() if not k.startswith("set.random")}
-    found = table(internals_channels.findings(setup(), measured | {"random": np.empty(0, int)}))
+    found = table(channels_found.channel_findings(setup(), measured | {"random": np.empty(0, int)}))
     assert found["channels.together.other_place"].control is None
     assert "no channel is left" in found["channels.together.other_place"].control_name
 
@@ -92,20 +95,20 @@ def test_where_no_channel_is_left_over_there_is_no_control() -> None:
 def test_the_least_effect_that_can_be_found_is_found_as_often_as_is_said() -> None:
     rng, rate, count = np.random.default_rng(0), 0.05, 40
     flat = rng.normal(0, 0.1, (32, count))
-    least = internals_channels.detectable(flat, rate)
+    least = channels_found.detectable(flat, rate)
     assert least is not None
     hits = 0
     for _ in range(100):
         effects = rng.normal(0, 0.1, (32, 2 * count))
         effects[7] += least
-        chosen = internals_channels.select(effects, np.arange(2 * count) < count)
+        chosen = select(effects, np.arange(2 * count) < count)
         hits += 7 in chosen.found
     assert 0.65 < hits / 100 < 0.95
 
 
 def test_pixels_have_discovery_mazes_enough_to_find_one_of_32_channels() -> None:
-    assert internals_channels.detectable(np.ones((32, 10)), 0.05) is None
-    assert internals_channels.detectable(np.ones((32, PIXELS.discovery)), 0.05) is not None
+    assert channels_found.detectable(np.ones((32, 10)), 0.05) is None
+    assert channels_found.detectable(np.ones((32, PIXELS.discovery)), 0.05) is not None
 
 
 def doses(best_found: float, best_held: float) -> dict[str, np.ndarray]:
@@ -151,10 +154,10 @@ def brief(more: tuple[float, float], less: tuple[float, float]) -> dict[str, np.
 
 
 def test_the_finetuning_is_chosen_on_discovery_mazes_and_a_move_the_wrong_way_is_a_loss() -> None:
-    found = table(internals_training.findings(setup(), brief((0.2, 0.05), (-0.1, -0.4))))
+    found = table(training_found.training_findings(setup(), brief((0.2, 0.05), (-0.1, -0.4))))
     matched = found["finetune.matched.cheese_change"]
     assert matched.estimate == pytest.approx(0.05) and matched.control == pytest.approx(0.1)
-    found = table(internals_training.findings(setup(), brief((-0.3, -0.3), (-0.1, 0.2))))
+    found = table(training_found.training_findings(setup(), brief((-0.3, -0.3), (-0.1, 0.2))))
     matched = found["finetune.matched.cheese_change"]
     assert matched.estimate == pytest.approx(-0.2) and matched.control == pytest.approx(-0.1)
     assert found["finetune.less_1x"].estimate == pytest.approx(0.2)
@@ -166,7 +169,7 @@ def test_a_graft_stands_beside_the_control_that_carries_most() -> None:
         "graft.lost": np.array([[0.3, 0.2, 0.4]]), "graft.control.random": np.array([[0.1, 0.0, 0.2]]),
         "graft.control.same": np.array([[0.25, 0.2, 0.3]]),
     }  # fmt: skip
-    carried, lost = internals_training._graft_findings(setup(), rows)
+    carried, lost = training_found._graft_findings(setup(), rows)
     assert carried.control == 0.25 and "the unchanged reward (a random reward: 10.0%)" in carried.control_name
     assert carried.n == lost.n == HELD
 
@@ -178,13 +181,13 @@ def test_grafts_are_judged_on_held_out_mazes(monkeypatch: pytest.MonkeyPatch) ->
         seen.append(behaviour(original))
         return SimpleNamespace(grafts={})
 
-    monkeypatch.setattr(internals_training, "grafting", judged)
-    monkeypatch.setattr(internals_training, "_reach", lambda setup, module, state: state)
-    monkeypatch.setattr(internals_training, "parts", lambda module: {})
+    monkeypatch.setattr(training_measured, "grafting", judged)
+    monkeypatch.setattr(training_measured, "_reach", lambda setup, module, state: state)
+    monkeypatch.setattr(training_measured, "parts", lambda module: {})
     made_up = setup()
     made_up.module = None
     policy: Any = SimpleNamespace(module=None)
-    internals_training._grafts(made_up, {"flipped": policy})
+    training_measured._grafts(made_up, {"flipped": policy})
     assert seen == [made_up.held]
 
 
@@ -200,6 +203,6 @@ def test_grafts_are_judged_on_held_out_mazes(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_a_cut_has_a_verdict(kept: tuple[float, float], cut: tuple[float, float], answer: str) -> None:
     measured = doses(-1.0, -1.0)
-    base = next(f for f in internals_steering._cut_findings(setup(), measured) if f.id == "cut.cheese_50")
+    base = next(f for f in steering_found._cut_findings(setup(), measured) if f.id == "cut.cheese_50")
     first, second = (replace(base, estimate=low, low=low, high=high) for low, high in (kept, cut))
     assert verdict(first, second, 0.5) == answer

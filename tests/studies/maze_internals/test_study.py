@@ -19,7 +19,6 @@ from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.compact import Compact
 from goalscope.studies.about import Outcome
-from goalscope.studies.maze_internals import steering as internals_steering
 from goalscope.studies.maze_internals import study as maze_internals
 from goalscope.studies.maze_internals.setup import Sizes
 from goalscope.studies.maze_internals.study import Options, study
@@ -218,9 +217,7 @@ def test_a_killed_study_goes_on_and_gives_the_same_findings(
     with pytest.raises(KeyboardInterrupt):
         run(policy, tmp_path / "killed")
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr(
-        internals_steering, "steer", lambda setup: pytest.fail("a finished stage was run again")
-    )
+    monkeypatch.setattr(maze_internals, "steer", lambda setup: pytest.fail("a finished stage was run again"))
     run(policy, tmp_path / "killed")
     assert (tmp_path / "killed" / "findings.parquet").read_bytes() == (
         whole.folder / "findings.parquet"

@@ -22,12 +22,12 @@ from goalscope.policies.resnet import ResNet
 from goalscope.studies import about
 from goalscope.studies.sokoban_plan import setup as sokoban_setup
 from goalscope.studies.sokoban_plan import study as sokoban_plan
-from goalscope.studies.sokoban_plan import writing as sokoban_writing
-from goalscope.studies.sokoban_plan.findings import write_findings_of
-from goalscope.studies.sokoban_plan.measure import NEVER, early_cycles, moments, plan_labels, play
-from goalscope.studies.sokoban_plan.probes import LATEST, MOMENTS, random_labels
-from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, Setup, Sizes
-from goalscope.studies.sokoban_plan.shortcuts import (
+from goalscope.studies.sokoban_plan.findings.solving import difference
+from goalscope.studies.sokoban_plan.findings.writing import write_findings_of
+from goalscope.studies.sokoban_plan.measure import writing as sokoban_writing
+from goalscope.studies.sokoban_plan.measure.play import NEVER, early_cycles, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.measure.probes import LATEST, MOMENTS, random_labels
+from goalscope.studies.sokoban_plan.measure.shortcuts import (
     NOTHING,
     Shortcuts,
     agent_shortcuts,
@@ -35,8 +35,9 @@ from goalscope.studies.sokoban_plan.shortcuts import (
     joined,
     symmetric,
     ways_taken,
-)  # fmt: skip
-from goalscope.studies.sokoban_plan.solving import difference, solve_set
+)
+from goalscope.studies.sokoban_plan.measure.solving import solve_set
+from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, Setup, Sizes
 from goalscope.studies.sokoban_plan.study import Options, study
 from goalscope.studies.sokoban_plan.words import FAR, _floor_words, _write_words, far_out, headline, is_cause
 from goalscope.worlds.sokoban import Sokoban

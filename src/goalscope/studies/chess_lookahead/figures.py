@@ -12,10 +12,10 @@ from goalscope.evidence.finding import Finding
 from goalscope.plots.boards.chess import Arrow, ChessBoard, chess_grid
 from goalscope.plots.charts import Bars, Line, bars, curves, heat
 from goalscope.plots.figure import Figure
-from goalscope.studies.chess_lookahead.findings import by_id
-from goalscope.studies.chess_lookahead.measure import Player
-from goalscope.studies.chess_lookahead.patch_findings import Patched
-from goalscope.studies.chess_lookahead.patches import SLOTS, TARGETS, Case, matched_slots, patch_cases
+from goalscope.studies.chess_lookahead.findings.made import by_id
+from goalscope.studies.chess_lookahead.findings.patches import Patched
+from goalscope.studies.chess_lookahead.measure.patches import SLOTS, TARGETS, Case, matched_slots, patch_cases
+from goalscope.studies.chess_lookahead.measure.player import Player
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
 

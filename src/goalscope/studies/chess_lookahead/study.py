@@ -26,26 +26,24 @@ from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.chess_lookahead import figures as chess_figures
 from goalscope.studies.chess_lookahead import words as chess_words
-from goalscope.studies.chess_lookahead.findings import (
-    Findings,
-    Subject,
-    Table,
-    by_id,
-    confidence_findings,
-    engine_findings,
-    filter_findings,
-    play_findings,
-    value_findings,
-)
-from goalscope.studies.chess_lookahead.measure import Player, first_moves, measure_lines, measure_successors
-from goalscope.studies.chess_lookahead.patch_findings import (
+from goalscope.studies.chess_lookahead.findings.made import Findings, by_id
+from goalscope.studies.chess_lookahead.findings.patches import (
     Branches,
     Patched,
     branch_findings,
     case_findings,
     patch_findings,
 )
-from goalscope.studies.chess_lookahead.patches import (
+from goalscope.studies.chess_lookahead.findings.play import (
+    confidence_findings,
+    engine_findings,
+    filter_findings,
+    play_findings,
+    value_findings,
+)
+from goalscope.studies.chess_lookahead.findings.probes import mate_findings, probe_findings
+from goalscope.studies.chess_lookahead.measure.lines import first_moves, measure_lines, measure_successors
+from goalscope.studies.chess_lookahead.measure.patches import (
     LEAST_CONFIDENCE,
     RULES,
     Case,
@@ -53,9 +51,9 @@ from goalscope.studies.chess_lookahead.patches import (
     lookahead_lines,
     usual_offsets,
 )
-from goalscope.studies.chess_lookahead.probe_findings import mate_findings, probe_findings
-from goalscope.studies.chess_lookahead.probes import halves
-from goalscope.studies.chess_lookahead.stages import (
+from goalscope.studies.chess_lookahead.measure.player import Player
+from goalscope.studies.chess_lookahead.measure.probes import halves
+from goalscope.studies.chess_lookahead.measure.stages import (
     BRANCHES,
     LEAST_LINES,
     branches_stage,
@@ -68,6 +66,7 @@ from goalscope.studies.chess_lookahead.stages import (
     restored_effects,
     twins_stage,
 )
+from goalscope.studies.chess_lookahead.setup import Subject, Table
 from goalscope.studies.frame import Conclusion, Say
 from goalscope.worlds.chess.puzzles import Puzzle, read_puzzles
 

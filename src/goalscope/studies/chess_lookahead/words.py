@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.chess_lookahead.patch_findings import WORDS
+from goalscope.studies.chess_lookahead.findings.patches import WORDS
 from goalscope.studies.words import alone, number, told
 
 RULES = ("published", "relaxed")

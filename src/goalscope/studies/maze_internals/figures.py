@@ -13,10 +13,11 @@ from goalscope.plots.charts import Bars, Line, bars, curves
 from goalscope.plots.figure import Figure
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
-from goalscope.studies.maze_internals.reading import channel_table
-from goalscope.studies.maze_internals.retarget import BUDGETS
+from goalscope.studies.maze_internals.findings.reading import channel_table
+from goalscope.studies.maze_internals.findings.steering import name_of
+from goalscope.studies.maze_internals.measure.retarget import BUDGETS
+from goalscope.studies.maze_internals.measure.steering import DOSES
 from goalscope.studies.maze_internals.setup import Setup
-from goalscope.studies.maze_internals.steering import DOSES, name_of
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze.paths import top_right
 

@@ -15,16 +15,22 @@ from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.frame import Conclusion, Say
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
-from goalscope.studies.maze_internals import channels as internals_channels
 from goalscope.studies.maze_internals import figures as internals_figures
-from goalscope.studies.maze_internals import goals as internals_goals
-from goalscope.studies.maze_internals import reading as internals_reading
-from goalscope.studies.maze_internals import retarget as internals_retarget
-from goalscope.studies.maze_internals import retarget_findings as internals_targets
-from goalscope.studies.maze_internals import steering as internals_steering
-from goalscope.studies.maze_internals import training as internals_training
 from goalscope.studies.maze_internals import words as internals_words
-from goalscope.studies.maze_internals import writing as internals_writing
+from goalscope.studies.maze_internals.findings.channels import channel_findings
+from goalscope.studies.maze_internals.findings.goals import comparisons, gate, goal_findings
+from goalscope.studies.maze_internals.findings.reading import reading_findings
+from goalscope.studies.maze_internals.findings.retarget import retarget_findings
+from goalscope.studies.maze_internals.findings.steering import steering_findings
+from goalscope.studies.maze_internals.findings.training import training_findings
+from goalscope.studies.maze_internals.findings.writing import writing_findings
+from goalscope.studies.maze_internals.measure.channels import select_channels
+from goalscope.studies.maze_internals.measure.goals import goals
+from goalscope.studies.maze_internals.measure.reading import read
+from goalscope.studies.maze_internals.measure.retarget import retarget
+from goalscope.studies.maze_internals.measure.steering import steer
+from goalscope.studies.maze_internals.measure.training import finetunings, trained
+from goalscope.studies.maze_internals.measure.writing import write
 from goalscope.studies.maze_internals.setup import FULL, PIXELS, QUICK, Setup, Sizes, prepare
 
 
@@ -69,16 +75,16 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     with RunFolder.create(out, provenance) as run:
         # Checkpoints of the brief finetunings lie beside the stages: a killed run goes on, a finished one drops them.
         parts = {
-            "probes": ("probes and readable channels", lambda: internals_reading.read(setup)),
-            "writing": ("the probes' square written", lambda: internals_writing.write(setup)),
+            "probes": ("probes and readable channels", lambda: read(setup)),
+            "writing": ("the probes' square written", lambda: write(setup)),
             "vectors": (
                 "the cheese vector and the top-right vector",
-                lambda: internals_steering.steer(setup),
+                lambda: steer(setup),
             ),
-            "carriers": ("channels that carry the goal", lambda: internals_channels.select_channels(setup)),
-            "retarget": ("retargeting", lambda: internals_retarget.retarget(setup)),
-            "finetuning": ("finetuning", lambda: internals_training.trained(setup, run.scratch, say)),
-            "goals": ("one objective or two", lambda: internals_goals.goals(setup)),
+            "carriers": ("channels that carry the goal", lambda: select_channels(setup)),
+            "retarget": ("retargeting", lambda: retarget(setup)),
+            "finetuning": ("finetuning", lambda: trained(setup, run.scratch, say)),
+            "goals": ("one objective or two", lambda: goals(setup)),
         }
         found: dict[str, dict[str, Any]] = {}
         for name, (words, compute) in parts.items():
@@ -96,16 +102,16 @@ def _sizes(options: Options) -> Sizes:
 
 def _conclude(setup: Setup, found: dict[str, dict[str, Any]]) -> Conclusion:
     """Headline, sections, findings and figures, all from what was measured."""
-    compared = internals_goals.comparisons(setup, found["goals"])
-    gated = internals_goals.gate(setup, found["goals"])
+    compared = comparisons(setup, found["goals"])
+    gated = gate(setup, found["goals"])
     findings = [
-        *internals_reading.findings(setup, found["probes"]),
-        *internals_writing.findings(setup, found["writing"]),
-        *internals_steering.findings(setup, found["vectors"]),
-        *internals_channels.findings(setup, found["carriers"]),
-        *internals_targets.findings(setup, found["retarget"]),
-        *internals_training.findings(setup, found["finetuning"]),
-        *internals_goals.findings(setup, compared, gated),
+        *reading_findings(setup, found["probes"]),
+        *writing_findings(setup, found["writing"]),
+        *steering_findings(setup, found["vectors"]),
+        *channel_findings(setup, found["carriers"]),
+        *retarget_findings(setup, found["retarget"]),
+        *training_findings(setup, found["finetuning"]),
+        *goal_findings(setup, compared, gated),
     ]
     table = {f.id: f for f in findings}
     figures = [
@@ -126,7 +132,7 @@ def _conclude(setup: Setup, found: dict[str, dict[str, Any]]) -> Conclusion:
 
 
 def _provenance(options: Options, policy: Policy, about: About) -> dict[str, Any]:
-    policies = [policy, *internals_training.finetunings(policy).values()]
+    policies = [policy, *finetunings(policy).values()]
     first, quick = options.first_level, options.quick
     return frame.provenance("maze-internals", policies, about, first_level=first, quick=quick)
 

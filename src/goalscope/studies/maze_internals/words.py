@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe import ProbeReport
+from goalscope.studies.maze_internals.findings.steering import KEPT, verdict
+from goalscope.studies.maze_internals.measure.steering import CUTS
 from goalscope.studies.maze_internals.setup import Setup
-from goalscope.studies.maze_internals.steering import CUTS, KEPT, verdict
 from goalscope.studies.words import told
 
 Table = Mapping[str, Finding]

@@ -14,10 +14,10 @@ from goalscope.plots.charts import Line, curves, heat
 from goalscope.plots.figure import Figure
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
-from goalscope.studies.sokoban_plan.findings import PLANS
-from goalscope.studies.sokoban_plan.probes import TARGETS, first_looks, looks_followed, read_plans
+from goalscope.studies.sokoban_plan.findings.probes import PLANS
+from goalscope.studies.sokoban_plan.measure.probes import TARGETS, first_looks, looks_followed, read_plans
+from goalscope.studies.sokoban_plan.measure.shortcuts import NOTHING
 from goalscope.studies.sokoban_plan.setup import Setup, board_of
-from goalscope.studies.sokoban_plan.shortcuts import NOTHING
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import SokobanState
 

@@ -20,13 +20,12 @@ from goalscope.studies.about import Outcome
 from goalscope.studies.frame import Conclusion, Say
 from goalscope.studies.sokoban_plan import figures as sokoban_figures
 from goalscope.studies.sokoban_plan import words as sokoban_words
-from goalscope.studies.sokoban_plan.findings import (
-    larger_findings,
-    plan_findings,
-    probe_findings,
-    write_findings_of,
-)
-from goalscope.studies.sokoban_plan.probes import forming, read
+from goalscope.studies.sokoban_plan.findings.probes import larger_findings, plan_findings, probe_findings
+from goalscope.studies.sokoban_plan.findings.solving import plain_findings, solving_findings
+from goalscope.studies.sokoban_plan.findings.writing import write_findings_of
+from goalscope.studies.sokoban_plan.measure.probes import forming, read
+from goalscope.studies.sokoban_plan.measure.solving import LARGER, read_larger, solve_set
+from goalscope.studies.sokoban_plan.measure.writing import write
 from goalscope.studies.sokoban_plan.setup import (
     Setup,
     Sizes,
@@ -36,14 +35,6 @@ from goalscope.studies.sokoban_plan.setup import (
     sizes_of,
     without_memory,
 )
-from goalscope.studies.sokoban_plan.solving import (
-    LARGER,
-    plain_findings,
-    read_larger,
-    solve_set,
-    solving_findings,
-)
-from goalscope.studies.sokoban_plan.writing import write
 
 DEFAULT_POLICY = "sokoban-small"
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.sokoban_plan.findings import smallest_effect
-from goalscope.studies.sokoban_plan.probes import TARGETS, best_part
+from goalscope.studies.sokoban_plan.findings.writing import smallest_effect
+from goalscope.studies.sokoban_plan.measure.probes import TARGETS, best_part
 from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.studies.words import told
 

@@ -19,7 +19,8 @@ from goalscope.activations.hooks import sites as all_sites
 from goalscope.methods.chess.square_patch import SQUARES, SquareEffects, matched_squares, patch_squares
 from goalscope.methods.chess.twins import Twin, TwinRule, corrupted_twins
 from goalscope.policies.lc0.moves import legal_moves
-from goalscope.studies.chess_lookahead.measure import Player, mates_by, network_squares
+from goalscope.studies.chess_lookahead.measure.lines import mates_by
+from goalscope.studies.chess_lookahead.measure.player import Player, network_squares
 from goalscope.worlds.chess.puzzles import Puzzle
 from goalscope.worlds.chess.state import from_boards
 from goalscope.worlds.chess.world import move_number

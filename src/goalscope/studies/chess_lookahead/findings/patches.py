@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.methods.chess.square_patch import SquareEffects, against_matched
-from goalscope.studies.chess_lookahead.findings import POWER, Findings, Subject, detectable, word
-from goalscope.studies.chess_lookahead.patches import SLOTS, TARGETS, matched_slots
-from goalscope.studies.chess_lookahead.probes import halves
+from goalscope.studies.chess_lookahead.findings.made import POWER, Findings, detectable, word
+from goalscope.studies.chess_lookahead.measure.patches import SLOTS, TARGETS, matched_slots
+from goalscope.studies.chess_lookahead.measure.probes import halves
+from goalscope.studies.chess_lookahead.setup import Subject
 
 UNIT = "log-odds of the first move"
 METHOD = "square patching, corrupted into clean"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from goalscope.activations import capture
 from goalscope.methods.reading.probe import fit_probe, map_rows
 from goalscope.methods.reading.probe.scores import tally
-from goalscope.studies.sokoban_plan.measure import CLASSES, captured, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.measure.play import CLASSES, captured, moments, plan_labels, play
 from goalscope.studies.sokoban_plan.setup import Layout, Setup, board_world
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban import SokobanState
@@ -41,7 +41,6 @@ LEAST_LOG = -30.0
 """log-probability of a class that a probe has never met"""
 SAMPLE = 3000
 """clean squares that are kept, to say what activations are ordinary"""
-
 Maps = Mapping[str, Tensor]
 """site -> [N, C, H, W]"""
 

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from goalscope.activations import capture, editing
 from goalscope.methods.intervening.side_effects import mahalanobis
-from goalscope.studies.sokoban_plan.measure import Played, play
-from goalscope.studies.sokoban_plan.probes import TARGETS, reader, together
-from goalscope.studies.sokoban_plan.setup import Setup
-from goalscope.studies.sokoban_plan.shortcuts import (
+from goalscope.studies.sokoban_plan.measure.play import Played, play
+from goalscope.studies.sokoban_plan.measure.probes import TARGETS, reader, together
+from goalscope.studies.sokoban_plan.measure.shortcuts import (
     NOTHING,
     SYMMETRIES,
     Shortcuts,
@@ -33,6 +32,7 @@ from goalscope.studies.sokoban_plan.shortcuts import (
     symmetric,
     ways_taken,
 )
+from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.worlds.sokoban import SokobanState
 
 STRENGTHS = (0.0125, 0.025, 0.035, 0.05, 0.07, 0.1, 0.2, 0.4)

@@ -6,94 +6,17 @@ untrained one of its shape on the same puzzles, or what the question asks for: m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.stats import rankdata
 
-from goalscope.evidence.finding import Finding
 from goalscope.methods.chess.twins import Kept
-from goalscope.stats import Estimate, bootstrap, bootstrap_clustered
-from goalscope.studies.about import About, finding
+from goalscope.stats import Estimate, bootstrap
+from goalscope.studies.chess_lookahead.findings.made import LEAST, Findings, word
+from goalscope.studies.chess_lookahead.setup import Subject, Table
 
 RATINGS = ((0, 1200), (1200, 1400), (1400, 1600), (1600, 1800), (1800, 10_000))
-LEAST = 5
-"""different positions that an estimate needs"""
-POWER = 1.96 + 0.84
-"""standard errors of a true effect that a test at 5% finds four times in five"""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The network that findings are about."""
-
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """What is known of N puzzles before any network is asked."""
-
-    rating: np.ndarray
-    """[N]"""
-    level: np.ndarray
-    """[N] int, equal where the positions are"""
-    motifs: Mapping[str, np.ndarray]
-    """name -> [N] bool"""
-    mate: np.ndarray
-    """[N] bool, the line ends in mate"""
-
-
-@dataclass
-class Findings:
-    """Findings in the making, all of one run."""
-
-    about: About
-    made: list[Finding] = field(default_factory=list)
-
-    def add(
-        self, subject: Subject, name: str, question: str, estimate: Estimate | None, control: Estimate | None,
-        control_name: str, method: str, unit: str, site: str = "behaviour",
-    ) -> None:  # fmt: skip
-        """One more, unless there is no estimate (too few positions)."""
-        if estimate is None or not np.isfinite([estimate.low, estimate.high]).all():
-            return
-        self.made.append(
-            finding(name, question, estimate, control, control_name, method, subject, self.about, unit, site)
-        )
-
-    def mean(
-        self, values: np.ndarray, level: np.ndarray, bounds: tuple[float, float] | None = None
-    ) -> Estimate | None:
-        """Mean of the finite values over positions; None where there are fewer than `LEAST`."""
-        values = np.asarray(values, np.float64)
-        there = np.isfinite(values)
-        if len(np.unique(level[there])) < LEAST:
-            return None
-        return bootstrap_clustered(values[there], level[there], bounds=bounds, seed=self.about.seed)
-
-
-def word(name: str) -> str:
-    """A name as part of a finding's id: 'discoveredAttack' is 'discovered_attack'."""
-    spaced = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-    return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
-
-
-def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
-    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
-
-    The standard error is the clustered one: rows of one position count as one.
-    """
-    there = np.isfinite(values)
-    values = values[there]
-    names, index = np.unique(level[there], return_inverse=True)
-    if (n := len(names)) < LEAST:
-        return None
-    apart = np.bincount(index, values - values.mean(), n)
-    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
-    return Estimate(size, size, size, n)
 
 
 def play_findings(
@@ -235,8 +158,3 @@ def value_findings(
         found.mean(own["regret"], level, (0, 2)), found.mean(own["shuffled_regret"], level, (0, 2)),
         "a move at random", "value of every legal move's position", "value (win minus loss)",
     )  # fmt: skip
-
-
-def by_id(findings: Sequence[Finding], policy: str) -> dict[str, Finding]:
-    """One policy's findings by id."""
-    return {f.id: f for f in findings if f.policy == policy}

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from goalscope.plots.boards.sokoban import STEPS
-from goalscope.studies.sokoban_plan.measure import NEVER, Played
+from goalscope.studies.sokoban_plan.measure.play import NEVER, Played
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban import Move, SokobanState
 from goalscope.worlds.sokoban.solver import Outcome, solve

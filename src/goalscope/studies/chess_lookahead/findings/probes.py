@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from goalscope.stats import Estimate, bootstrap
-from goalscope.studies.chess_lookahead.findings import LEAST, POWER, Findings, Subject, detectable, word
+from goalscope.studies.chess_lookahead.findings.made import LEAST, POWER, Findings, detectable, word
+from goalscope.studies.chess_lookahead.setup import Subject
 
 CONTROLS = {
     "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",

@@ -18,8 +18,8 @@ from torch import Tensor
 from goalscope.activations.hooks import capture
 from goalscope.methods.chess.square_patch import SQUARES
 from goalscope.methods.reading.probe import fit_probe
-from goalscope.studies.chess_lookahead.measure import BATCH, Player, network_squares
-from goalscope.studies.chess_lookahead.patches import board_features
+from goalscope.studies.chess_lookahead.measure.patches import board_features
+from goalscope.studies.chess_lookahead.measure.player import BATCH, Player, network_squares
 from goalscope.worlds.chess.puzzles import Puzzle
 from goalscope.worlds.chess.state import from_boards
 

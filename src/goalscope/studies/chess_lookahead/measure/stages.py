@@ -11,9 +11,7 @@ import numpy as np
 from goalscope.methods.chess.engine import check_line
 from goalscope.methods.chess.square_patch import SquareEffects
 from goalscope.methods.chess.twins import Twin
-from goalscope.studies.chess_lookahead.findings import Table
-from goalscope.studies.chess_lookahead.measure import Player
-from goalscope.studies.chess_lookahead.patches import (
+from goalscope.studies.chess_lookahead.measure.patches import (
     Case,
     branch_cases,
     case_squares,
@@ -21,7 +19,9 @@ from goalscope.studies.chess_lookahead.patches import (
     lookahead_lines,
     patch_cases,
 )
-from goalscope.studies.chess_lookahead.probes import measure_mate, measure_probes
+from goalscope.studies.chess_lookahead.measure.player import Player
+from goalscope.studies.chess_lookahead.measure.probes import measure_mate, measure_probes
+from goalscope.studies.chess_lookahead.setup import Table
 from goalscope.worlds.chess.puzzles import Puzzle
 
 BRANCHES = "branches"

@@ -9,7 +9,7 @@ import numpy as np
 from goalscope.evidence.finding import Finding
 from goalscope.stats import Estimate, bootstrap_clustered
 from goalscope.studies.about import finding
-from goalscope.studies.maze_internals.retarget import BUDGETS, CORNERS
+from goalscope.studies.maze_internals.measure.retarget import BUDGETS, CORNERS
 from goalscope.studies.maze_internals.setup import Setup
 
 NEAR, FAR = 8, 16
@@ -17,7 +17,7 @@ NEAR, FAR = 8, 16
 UNIT = "probability"
 
 
-def findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
+def retarget_findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
     """All of them; cases are pairs of maze and target, intervals resample mazes."""
     return [*_moved(setup, found), *_corners(setup, found), *_few(setup, found), *_collateral(setup, found)]
 

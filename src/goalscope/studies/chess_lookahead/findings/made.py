@@ -1,0 +1,73 @@
+"""Findings in the making, and the effect that the positions would have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from goalscope.evidence.finding import Finding
+from goalscope.stats import Estimate, bootstrap_clustered
+from goalscope.studies.about import About, finding
+from goalscope.studies.chess_lookahead.setup import Subject
+
+LEAST = 5
+"""different positions that an estimate needs"""
+POWER = 1.96 + 0.84
+"""standard errors of a true effect that a test at 5% finds four times in five"""
+
+
+@dataclass
+class Findings:
+    """Findings in the making, all of one run."""
+
+    about: About
+    made: list[Finding] = field(default_factory=list)
+
+    def add(
+        self, subject: Subject, name: str, question: str, estimate: Estimate | None, control: Estimate | None,
+        control_name: str, method: str, unit: str, site: str = "behaviour",
+    ) -> None:  # fmt: skip
+        """One more, unless there is no estimate (too few positions)."""
+        if estimate is None or not np.isfinite([estimate.low, estimate.high]).all():
+            return
+        self.made.append(
+            finding(name, question, estimate, control, control_name, method, subject, self.about, unit, site)
+        )
+
+    def mean(
+        self, values: np.ndarray, level: np.ndarray, bounds: tuple[float, float] | None = None
+    ) -> Estimate | None:
+        """Mean of the finite values over positions; None where there are fewer than `LEAST`."""
+        values = np.asarray(values, np.float64)
+        there = np.isfinite(values)
+        if len(np.unique(level[there])) < LEAST:
+            return None
+        return bootstrap_clustered(values[there], level[there], bounds=bounds, seed=self.about.seed)
+
+
+def word(name: str) -> str:
+    """A name as part of a finding's id: 'discoveredAttack' is 'discovered_attack'."""
+    spaced = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
+
+
+def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
+    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
+
+    The standard error is the clustered one: rows of one position count as one.
+    """
+    there = np.isfinite(values)
+    values = values[there]
+    names, index = np.unique(level[there], return_inverse=True)
+    if (n := len(names)) < LEAST:
+        return None
+    apart = np.bincount(index, values - values.mean(), n)
+    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
+    return Estimate(size, size, size, n)
+
+
+def by_id(findings: Sequence[Finding], policy: str) -> dict[str, Finding]:
+    """One policy's findings by id."""
+    return {f.id: f for f in findings if f.policy == policy}
