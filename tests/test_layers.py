@@ -49,6 +49,11 @@ METHODS_APART = "methods"
 STUDIES_APART = "studies"
 """in this room neither the folders, a study each, import each other, nor do the files beside them import a folder"""
 
+STUDY_ROOMS = ("setup", "measure", "findings", "figures", "words", "study")
+"""the rooms of a study, files or folders: each may import itself and those before it"""
+LEAST_STUDY = {"measure", "findings", "figures", "words", "study"}
+"""the rooms that every study has; `setup` only where there is something to set up"""
+
 
 def room(module: str) -> str:
     """'goalscope.worlds.maze' is in 'worlds'."""
@@ -93,6 +98,14 @@ def study_of(module: str) -> str:
     parts = module.split(".")
     name = parts[2] if len(parts) > 2 else ""
     return name if (PACKAGE / STUDIES_APART / name).is_dir() else ""
+
+
+def back_up(module: str, name: str) -> bool:
+    """Whether a file of a study imports one of a later room of the same study."""
+    here, there = (part.split(".")[3:4] for part in (module, name))
+    if not here or not there or study_of(module) != study_of(name):
+        return False
+    return STUDY_ROOMS.index(there[0]) > STUDY_ROOMS.index(here[0])
 
 
 def circles(imports: dict[str, set[str]]) -> list[list[str]]:
@@ -148,8 +161,10 @@ def breaches(source: str, module: str, is_package: bool = False) -> list[str]:
             found.append(name)
         if there == here == METHODS_APART and method(name) != method(module):
             found.append(name)
-        if there == here == STUDIES_APART and study_of(name) not in ("", study_of(module)):
-            found.append(name)
+        if there == here == STUDIES_APART:
+            apart = study_of(name) not in ("", study_of(module))
+            if apart or (study_of(module) and back_up(module, name)):
+                found.append(name)
     return found
 
 
@@ -158,6 +173,17 @@ def test_import_direction(file: Path):
     module = module_name(file)
     assert room(module) in MAY_IMPORT, f"{room(module)} has no row in the table: say what it may import"
     assert breaches(file.read_text(encoding="utf-8"), module, file.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in PACKAGE.glob("studies/*/study.py")), ids=lambda f: f.name
+)
+def test_every_study_has_the_same_rooms(folder: Path):
+    found = {
+        path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert found - {"__init__"} >= LEAST_STUDY
+    assert found - {"__init__"} <= set(STUDY_ROOMS)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +206,8 @@ def test_import_direction(file: Path):
         ("goalscope.report.html", "from goalscope.plots.svg import clean"),
         ("goalscope.studies.maze_internals.words", "from goalscope.studies.maze_goal.words import told"),
         ("goalscope.studies.sokoban_plan.words", "from ..maze_goal import words"),
+        ("goalscope.studies.maze_goal.measure", "from goalscope.studies.maze_goal.findings import regress"),
+        ("goalscope.studies.maze_goal.words", "from .study import Options"),
         ("goalscope.studies.frame", "def f():\n    from goalscope.studies.maze_goal.study import study"),
         ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.behaviour.reach')"),
     ],

@@ -15,8 +15,8 @@ from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import Handwritten, limited_scores, rule_scores
 from goalscope.rollout import fields
-from goalscope.studies.maze_goal.far_corners import cases, measure_far_corners
-from goalscope.studies.maze_goal.measure import study_levels
+from goalscope.studies.maze_goal.measure.far_corners import cases, measure_far_corners
+from goalscope.studies.maze_goal.measure.fields import study_levels
 from goalscope.studies.maze_goal.study import Options, study
 from goalscope.studies.maze_goal.words import EVERYWHERE, verdict, wanted
 from goalscope.worlds.maze import Maze, MazeState, parse_maze

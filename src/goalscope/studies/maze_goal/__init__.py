@@ -1,6 +1,5 @@
-"""What does a maze policy pursue?
+"""What does a maze policy pursue, and how did that come about over its training?
 
-`study.py` the story; `measure.py` fields and what follows exactly; `far_corners.py` cheese in the far corners, by size and
-distance from the border; `findings.py`; `figures.py`; `words.py`; `training.py` asks the same over the snapshots of its
-training.
+`study.py` the story; in `measure/`: `fields.py` the policy in the mazes and what follows exactly, `far_corners.py` cheese in
+the far corners, by size and distance from the border; `findings.py`; `figures.py`; `words.py`.
 """

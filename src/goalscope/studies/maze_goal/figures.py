@@ -14,7 +14,7 @@ from goalscope.plots.figure import Figure
 from goalscope.rollout import Fields, VectorField, average_facings
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
-from goalscope.studies.maze_goal.measure import Measured, reach_cheese
+from goalscope.studies.maze_goal.measure.fields import Measured, reach_cheese
 from goalscope.worlds.maze.paths import decision_square, maze_size, shortest_path, top_right
 
 SHOWN = {
@@ -229,3 +229,25 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
         percent=True,
     )
     yield "value-agreement", "value", Figure.of(svg, "Control: values shuffled within each level.")
+
+
+def training_figure(findings: Sequence[Finding]) -> Iterator[Placed]:
+    """The quantities against training steps; nothing where no snapshot was measured."""
+    here = [f for f in findings if f.id.startswith("training.")]
+    if not here:
+        return
+    lines = []
+    for name, words in (
+        ("reach", "reaches the cheese"),
+        ("cheese_pull", "the cheese's pull"),
+        ("corner_instead", "corner instead of cheese elsewhere"),
+    ):
+        rows = [f for f in here if f.id == f"training.{name}"]
+        steps = [int(f.policy.partition("@")[2]) for f in rows]
+        lines.append(
+            Line(words, steps, *([getattr(f, k) for f in rows] for k in ("estimate", "low", "high")))
+        )
+    title = "How the goal came about"
+    svg = curves(lines, title=title, x_label="training steps", log_x=True, percent=True, y_limits=(0, 1))
+    caption = "Snapshots of the training; bands are 95% intervals over levels."
+    yield "training", "training", Figure.of(svg, caption)

@@ -6,7 +6,7 @@ untrained network is the uniform random walk. What is chosen or fitted is fitted
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +18,8 @@ from goalscope.methods.behaviour.decision import DecisionRegression, conditioned
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
 from goalscope.studies.about import About, finding
 from goalscope.studies.maze import cheese_first, is_square, title, toward, which_algorithm
-from goalscope.studies.maze_goal.far_corners import cases, words_of
-from goalscope.studies.maze_goal.measure import (
+from goalscope.studies.maze_goal.measure.far_corners import cases, words_of
+from goalscope.studies.maze_goal.measure.fields import (
     Measured,
     cheese_pull,
     corner_pull,
@@ -37,6 +37,15 @@ LEAST_FORKS = 50
 """levels with a decision square that the regression needs: five for each of its ten coefficients"""
 LEAST_MAZES = 12
 """mazes that the comparison of algorithms needs, half of them held out"""
+SNAPSHOT_QUANTITIES: dict[str, tuple[str, Callable[[Measured], np.ndarray]]] = {
+    "reach": ("P(reach the cheese), cheese anywhere", reach_cheese),
+    "cheese_pull": ("P(reach the cheese) minus P(reach that square when the cheese is removed)", cheese_pull),
+    "corner_instead": (
+        "cheese in the top-left or bottom-right corner of the largest mazes: P(top-right corner first)",
+        lambda found: found.instead,
+    ),
+}
+"""what is followed over training: finding -> (question, [N] values of the levels)"""
 
 
 def uniform(found: Measured) -> Measured:
@@ -342,4 +351,27 @@ def agreement_findings(found: Measured, about: About) -> list[Finding]:
                 "share of squares",
             )
         )
+    return made
+
+
+def training_findings(snapshots: Sequence[Measured], control: Measured, about: About) -> list[Finding]:
+    """The main quantities of each snapshot, beside the untrained network on the same levels.
+
+    Args:
+        snapshots: in the order of training.
+        control: the untrained network.
+        about: origin of the findings.
+    """
+    made = []
+    for found in snapshots:
+        for name, (question, values) in SNAPSHOT_QUANTITIES.items():
+            low = -1.0 if name == "cheese_pull" else 0.0
+            estimate, other = (
+                bootstrap_mean(values(f), bounds=(low, 1.0), seed=about.seed) for f in (found, control)
+            )
+            made.append(
+                finding(
+                    f"training.{name}", question, estimate, other, "untrained", "exact chain", found, about
+                )
+            )
     return made

@@ -22,18 +22,24 @@ from goalscope.studies.frame import CONTROL, Conclusion, Placed, Say
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
-from goalscope.studies.maze_goal.far_corners import measure_far_corners
 from goalscope.studies.maze_goal.findings import (
     agreement_findings,
     algorithms,
     behaviour_findings,
     decision_findings,
     regress,
+    training_findings,
     uniform,
 )
-from goalscope.studies.maze_goal.measure import Levels, Measured, measure, restore, study_levels
-from goalscope.studies.maze_goal.training import LEVELS as SNAPSHOT_LEVELS
-from goalscope.studies.maze_goal.training import training_figure, training_findings
+from goalscope.studies.maze_goal.measure.far_corners import measure_far_corners
+from goalscope.studies.maze_goal.measure.fields import (
+    SNAPSHOT_LEVELS,
+    Levels,
+    Measured,
+    measure,
+    restore,
+    study_levels,
+)
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import place_cheese
 from goalscope.worlds.maze.paths import corner
@@ -153,7 +159,7 @@ def _figures(
     if not isinstance(fit, str):
         yield from maze_figures.decision_figures(fit, [f for f in findings if f.policy == policy.name])
     yield from maze_figures.explanation_figures(findings, policy.name)
-    yield from training_figure(history)
+    yield from maze_figures.training_figure(history)
 
 
 def _history(
@@ -166,7 +172,11 @@ def _history(
         return []
     say(f"{len(names)} snapshots of the training of {policy.name}")
     levels = study_levels(*worlds, options.first_level, min(options.levels, SNAPSHOT_LEVELS))
-    return training_findings([load(n, options.device) for n in names], blank, levels, run.stage, about)
+    found = []
+    for each in [blank, *(load(name, options.device) for name in names)]:
+        arrays = run.stage(f"training-{each.name}", lambda each=each: measure(each.module, levels))
+        found.append(restore(each.name, each.sha256, arrays, levels))
+    return training_findings(found[1:], found[0], about)
 
 
 def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:

@@ -19,6 +19,9 @@ from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import MazeState, place_cheese, remove_cheese
 from goalscope.worlds.maze.paths import bounding_box, corner, decision_square, distances, maze_size, top_right
 
+SNAPSHOT_LEVELS = 100
+"""levels that each snapshot of a training is measured on, the study's first"""
+
 
 @dataclass(frozen=True)
 class Levels:

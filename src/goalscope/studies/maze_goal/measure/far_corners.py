@@ -14,7 +14,7 @@ from torch import nn
 
 from goalscope.rollout import fields
 from goalscope.studies.maze import CORNERS, before, is_square
-from goalscope.studies.maze_goal.measure import Levels
+from goalscope.studies.maze_goal.measure.fields import Levels
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import place_cheese
 from goalscope.worlds.maze.paths import bounding_box, corner, maze_size, top_right
