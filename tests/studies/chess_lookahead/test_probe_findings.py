@@ -13,7 +13,7 @@ pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 from goalscope.evidence.finding import Finding
 from goalscope.studies.about import About
 from goalscope.studies.chess_lookahead.findings.made import Findings, detectable
-from goalscope.studies.chess_lookahead.findings.probes import mate_findings, probe_findings
+from goalscope.studies.chess_lookahead.findings.probes import Probed, mate_findings, probe_findings
 from goalscope.studies.chess_lookahead.measure import probes as chess_probes
 from goalscope.studies.chess_lookahead.measure.player import Player
 from goalscope.studies.chess_lookahead.measure.probes import halves, measure_mate, measure_probes
@@ -85,7 +85,7 @@ def test_a_gain_has_no_control_of_another_scale() -> None:
     hits = {f"hit.{name}": rng.random(COUNT) < 0.3 for name in (*names, "without.fork", "dropped.fork")}
     found, has = start(), rng.random(COUNT) < 0.5
     hits |= {"train": train, "site": np.array("b0")}
-    probe_findings(found, SUBJECT, hits, ["b0"], np.arange(COUNT), {"fork": has}, has)
+    probe_findings(found, SUBJECT, Probed(hits, np.arange(COUNT), {"fork": has}, has), ["b0"])
     mine = by_name(found)
     for name in ("co_occurrence", "observation", "untrained", "random_labels"):
         gain, control = mine[f"probe.third.gain.{name}"], mine[f"probe.third.control.{name}"]

@@ -41,7 +41,7 @@ from goalscope.studies.chess_lookahead.findings.play import (
     play_findings,
     value_findings,
 )
-from goalscope.studies.chess_lookahead.findings.probes import mate_findings, probe_findings
+from goalscope.studies.chess_lookahead.findings.probes import Probed, mate_findings, probe_findings
 from goalscope.studies.chess_lookahead.measure.lines import first_moves, measure_lines, measure_successors
 from goalscope.studies.chess_lookahead.measure.patches import (
     LEAST_CONFIDENCE,
@@ -296,7 +296,8 @@ def _findings(
         third, mate = part(found.probes, "third"), part(found.probes, "mate")
         level = table.level[found.probed]
         motifs = {name: has[found.probed] for name, has in table.motifs.items()}
-        probe_findings(made, subject, third, sites, level, motifs, mine["first"][found.probed] > 0.5)
+        confident = mine["first"][found.probed] > 0.5
+        probe_findings(made, subject, Probed(third, level, motifs, confident), sites)
         if "score.network" in mate:
             rows = mate["index"]
             motifs = {name: has[rows] for name, has in table.motifs.items()}

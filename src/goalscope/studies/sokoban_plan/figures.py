@@ -15,7 +15,13 @@ from goalscope.plots.figure import Figure
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
 from goalscope.studies.sokoban_plan.findings.probes import PLANS
-from goalscope.studies.sokoban_plan.measure.probes import TARGETS, first_looks, looks_followed, read_plans
+from goalscope.studies.sokoban_plan.measure.probes import (
+    TARGETS,
+    WINDOW_SIDE,
+    first_looks,
+    looks_followed,
+    read_plans,
+)
 from goalscope.studies.sokoban_plan.measure.shortcuts import NOTHING
 from goalscope.studies.sokoban_plan.setup import Setup, board_of
 from goalscope.worlds.contract import take
@@ -154,7 +160,7 @@ def _probes(setup: Setup, table: Table) -> Iterator[Placed]:
             lines = [_line(layout.words(part), x, mine) for part, mine in rows.items()]
             lines += [
                 _flat("observation, the square", x, table[f"probe.{target}.observation"]),
-                _flat("observation, 7 x 7", x, table[f"probe.{target}.window"]),
+                _flat(f"observation, {WINDOW_SIDE} x {WINDOW_SIDE}", x, table[f"probe.{target}.window"]),
                 _line("untrained, all layers", x, rows[layout.parts[-1]], control=True),
             ]
             svg = curves(lines, title=title, x_label="tick of a look", x_ticks=x, y_limits=(0, 1), height=260)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.sokoban_plan.findings.writing import smallest_effect
+from goalscope.studies.power import error_of, smallest_effect
 from goalscope.studies.sokoban_plan.measure.probes import TARGETS, best_part
 from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.studies.words import told
@@ -39,6 +39,11 @@ def _f1(finding: Finding) -> str:
 def _points(finding: Finding) -> str:
     """A difference of shares in points, with its interval."""
     return f"{100 * finding.estimate:+.1f} points [{100 * finding.low:+.1f}, {100 * finding.high:+.1f}]"
+
+
+def _detectable(finding: Finding) -> float:
+    """The effect that the data would have shown, from the width of the interval."""
+    return smallest_effect(error_of(finding.low, finding.high))
 
 
 def is_read(table: Table, target: str) -> bool:
@@ -111,7 +116,7 @@ def _thinking(gain: Finding, looks: int) -> str:
         return f"{gain.n} {'level' if gain.n == 1 else 'levels'} cannot show an effect of {looks} looks"
     return (
         f"no effect of {looks} looks before the first move is shown: {_points(gain)}, where about "
-        f"{100 * smallest_effect(gain):.1f} points would have been"
+        f"{100 * _detectable(gain):.1f} points would have been"
     )
 
 
@@ -291,7 +296,7 @@ def _write_words(table: Table, found: Found) -> str:
             table[k] for k in (key, f"{key}.lift", f"{key}.solved", f"{key}.off_manifold")
         )
         verdict = "" if is_cause(table, target) else (
-            f" That is not told from random vectors; {100 * smallest_effect(lift):.0f} points would have been.")  # fmt: skip
+            f" That is not told from random vectors; {100 * _detectable(lift):.0f} points would have been.")  # fmt: skip
         said.append(
             f"{_capital(target)}-shortcut ({main.n} levels in eight symmetries; {solved_short}): with the plan written on "
             f"all squares but the player's own the longer way is taken in {told(main)}.{verdict} The level is then "

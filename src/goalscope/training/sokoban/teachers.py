@@ -21,6 +21,7 @@ from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.sokoban import Move, Sokoban, SokobanState
 from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
 from goalscope.worlds.sokoban.solver import solve_many
+from goalscope.worlds.sokoban.symmetries import SYMMETRIES, turned, turned_moves
 from goalscope.worlds.sokoban.tables import DistanceTables
 from goalscope.worlds.sokoban.text import read_level_file, stack
 
@@ -28,7 +29,6 @@ LIBRARY_NODES = 200_000
 """positions that the solver expands at most for a level of the library"""
 REPLAN_NODES = 3_000
 """the same for a state of the student's; some milliseconds"""
-SYMMETRIES = 8
 
 
 @dataclass(frozen=True)
@@ -192,29 +192,6 @@ class Plans:
         """Goes on with the plans of `memory`."""
         for name, array in memory.items():
             setattr(self, name, array.copy())
-
-
-def turned(state: SokobanState, symmetry: int) -> SokobanState:
-    """Square levels turned `symmetry % 4` times to the left and, from 4 on, mirrored left to right before that."""
-    size = state.walls.shape[1]
-    row, column = state.player[:, 0], state.player[:, 1]
-    column = size - 1 - column if symmetry >= 4 else column
-    for _ in range(symmetry % 4):
-        row, column = size - 1 - column, row
-    grids = (state.walls, state.goals, state.boxes)
-    grids = [np.rot90(g[:, :, ::-1] if symmetry >= 4 else g, symmetry % 4, (1, 2)).copy() for g in grids]
-    walls, goals, boxes = grids
-    return SokobanState(walls, goals, boxes, np.stack([row, column], 1).astype(np.int16))
-
-
-def turned_moves(moves: np.ndarray, symmetry: int) -> np.ndarray:
-    """What moves become in a level that `turned` has turned; -1 stays."""
-    left = np.array([Move.LEFT, Move.RIGHT, Move.DOWN, Move.UP, -1])
-    mirrored = np.array([Move.UP, Move.DOWN, Move.RIGHT, Move.LEFT, -1])
-    table = mirrored if symmetry >= 4 else np.array([0, 1, 2, 3, -1])
-    for _ in range(symmetry % 4):
-        table = left[table]
-    return table[moves].astype(np.int8)
 
 
 @njit(cache=True, nogil=True)

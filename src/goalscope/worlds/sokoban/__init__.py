@@ -3,7 +3,7 @@
 `state.py` what a level is and the moves; `world.py` the rules behind the World protocol; `text.py` XSB and Boxoban files;
 `lurd.py` solutions as text; `generate.py` solvable levels by reverse play; `deadlocks.py` what can be said before a search
 (the lower bound, dead squares); `search.py` and `solver.py` solutions with the fewest moves; `tables.py` exact distances of
-small levels; `kernels.py` the compiled loops.
+small levels; `symmetries.py` levels turned and mirrored; `kernels.py` the compiled loops.
 """
 
 from goalscope.worlds.sokoban.state import Move, SokobanState, solved

@@ -11,11 +11,10 @@ from goalscope.evidence.finding import Finding
 from goalscope.stats import Estimate, bootstrap_clustered
 from goalscope.studies.about import About, finding
 from goalscope.studies.chess_lookahead.setup import Subject
+from goalscope.studies.power import smallest_effect
 
 LEAST = 5
 """different positions that an estimate needs"""
-POWER = 1.96 + 0.84
-"""standard errors of a true effect that a test at 5% finds four times in five"""
 
 
 @dataclass
@@ -64,7 +63,7 @@ def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
     if (n := len(names)) < LEAST:
         return None
     apart = np.bincount(index, values - values.mean(), n)
-    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
+    size = smallest_effect(float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values))
     return Estimate(size, size, size, n)
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.methods.chess.square_patch import SquareEffects, against_matched
-from goalscope.studies.chess_lookahead.findings.made import POWER, Findings, detectable, word
+from goalscope.studies.chess_lookahead.findings.made import Findings, detectable, word
 from goalscope.studies.chess_lookahead.measure.patches import SLOTS, TARGETS, matched_slots
 from goalscope.studies.chess_lookahead.measure.probes import halves
 from goalscope.studies.chess_lookahead.setup import Subject
+from goalscope.studies.power import smallest_effect
 
 UNIT = "log-odds of the first move"
 METHOD = "square patching, corrupted into clean"
@@ -114,7 +115,7 @@ def _confirmed(
         subject, f"lookahead.{rule}.{target}.detectable",
         f"the least true margin of the {WORDS[target]}'s square that these cases show four times in five ({rule} twins)",
         detectable(margins[0], patched.level), None, "a property of the data: it needs none",
-        f"{POWER:.1f} standard errors", UNIT, site,
+        f"{smallest_effect(1):.1f} standard errors", UNIT, site,
     )  # fmt: skip
 
 

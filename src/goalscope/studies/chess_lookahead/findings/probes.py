@@ -6,12 +6,14 @@ A gain is a paired difference over positions: it is 0 where the probe reads no m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from goalscope.stats import Estimate, bootstrap
-from goalscope.studies.chess_lookahead.findings.made import LEAST, POWER, Findings, detectable, word
+from goalscope.studies.chess_lookahead.findings.made import LEAST, Findings, detectable, word
 from goalscope.studies.chess_lookahead.setup import Subject
+from goalscope.studies.power import smallest_effect
 
 CONTROLS = {
     "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",
@@ -21,70 +23,116 @@ CONTROLS = {
 NO_CONTROL = "none: a paired difference, 0 where nothing is gained"
 
 
-def probe_findings(
-    found: Findings, subject: Subject, hits: Mapping[str, np.ndarray], sites: Sequence[str], level: np.ndarray,
-    motifs: Mapping[str, np.ndarray], confident: np.ndarray,
-) -> None:  # fmt: skip
+METHOD = "linear probe of one square, 1 of 64 right, held-out positions"
+UNIT = "share of puzzles"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probes for the third move got right."""
+
+    hits: Mapping[str, np.ndarray]
+    """of `measure_probes`"""
+    level: np.ndarray
+    """[N] int, equal where the positions are"""
+    motifs: Mapping[str, np.ndarray]
+    """name -> [N] bool"""
+    confident: np.ndarray
+    """[N] bool, the network gives its first move more than half"""
+
+    @property
+    def held(self) -> np.ndarray:
+        """[N] bool: the puzzles that judge."""
+        return ~self.hits["train"]
+
+    @property
+    def site(self) -> str:
+        """The layer that the other puzzles chose."""
+        return str(self.hits["site"])
+
+    def share(self, found: Findings, name: str, rows: np.ndarray) -> Estimate | None:
+        """How often a probe is right, on rows [N] bool."""
+        return found.mean(self.hits[f"hit.{name}"][rows], self.level[rows], (0, 1))
+
+    def gain(self, one: str, other: str) -> np.ndarray:
+        """[N] right by one probe, minus right by the other."""
+        return self.hits[f"hit.{one}"].astype(float) - self.hits[f"hit.{other}"]
+
+    def minus(self, found: Findings, one: str, other: str, rows: np.ndarray) -> Estimate | None:
+        """How much more often one probe is right than another, on rows [N] bool."""
+        return found.mean(self.gain(one, other)[rows], self.level[rows], (-1, 1))
+
+
+def probe_findings(found: Findings, subject: Subject, probed: Probed, sites: Sequence[str]) -> None:
     """Is the third move's square legible? Every layer, the chosen one against each control, one motif left out."""
-    held, site = ~hits["train"], str(hits["site"])
-
-    def share(name: str, rows: np.ndarray = held) -> Estimate | None:
-        return found.mean(hits[f"hit.{name}"][rows], level[rows], (0, 1))
-
-    def minus(one: str, other: str, rows: np.ndarray) -> Estimate | None:
-        gain = hits[f"hit.{one}"].astype(float) - hits[f"hit.{other}"]
-        return found.mean(gain[rows], level[rows], (-1, 1))
-
-    method = "linear probe of one square, 1 of 64 right, held-out positions"
     for i, each in enumerate(sites):
         question = f"a probe after block {i} names the square where the third move ends"
         found.add(
-            subject, f"probe.third.block_{i}", question, share(each), share("co-occurrence"),
-            "co-occurrence with the first move", method, "share of puzzles", each,
+            subject, f"probe.third.block_{i}", question, probed.share(found, each, probed.held),
+            probed.share(found, "co-occurrence", probed.held), "co-occurrence with the first move", METHOD, UNIT, each,
         )  # fmt: skip
+    _control_findings(found, subject, probed)
+    _condition_findings(found, subject, probed)
+    for name in probed.motifs:
+        if f"hit.without.{name}" in probed.hits:
+            _motif_findings(found, subject, probed, name)
+
+
+def _control_findings(found: Findings, subject: Subject, probed: Probed) -> None:
+    """The chosen layer against each control, and what gain would have been shown."""
+    site, held = probed.site, probed.held
     for name, words in CONTROLS.items():
         found.add(
             subject, f"probe.third.control.{word(name)}", f"accuracy of the same probe for the third move on {words}",
-            share(name), None, "it is a control itself", method, "share of puzzles", site,
+            probed.share(found, name, held), None, "it is a control itself", METHOD, UNIT, site,
         )  # fmt: skip
         found.add(
             subject, f"probe.third.gain.{word(name)}",
             f"accuracy of the probe for the third move minus that of the same probe on {words}",
-            minus(site, name, held), None, NO_CONTROL, method, "share of puzzles", site,
+            probed.minus(found, site, name, held), None, NO_CONTROL, METHOD, UNIT, site,
         )  # fmt: skip
-    gain = hits[f"hit.{site}"].astype(float) - hits["hit.co-occurrence"]
     found.add(
         subject, "probe.third.detectable",
         "the least true gain over co-occurrence that these puzzles show four times in five",
-        detectable(gain[held], level[held]), None, "a property of the data: it needs none", f"{POWER:.1f} standard errors",
-        "share of puzzles", site,
+        detectable(probed.gain(site, "co-occurrence")[held], probed.level[held]), None,
+        "a property of the data: it needs none", f"{smallest_effect(1):.1f} standard errors", UNIT, site,
     )  # fmt: skip
+
+
+def _condition_findings(found: Findings, subject: Subject, probed: Probed) -> None:
+    """The first move by the same probe, and the third where the network is sure of the first and where it is not."""
+    site, held = probed.site, probed.held
     found.add(
-        subject, "probe.first", "the same probe for the square where the first move ends", share("first"),
-        share("first untrained"), "untrained network", method, "share of puzzles", site,
+        subject, "probe.first", "the same probe for the square where the first move ends",
+        probed.share(found, "first", held), probed.share(found, "first untrained", held), "untrained network", METHOD,
+        UNIT, site,
     )  # fmt: skip
     for name, words, rows in (
-        ("sure", "above 50%", held & confident), ("unsure", "at most 50%", held & ~confident),
+        ("sure", "above 50%", held & probed.confident), ("unsure", "at most 50%", held & ~probed.confident),
     ):  # fmt: skip
         found.add(
-            subject, f"probe.third.{name}", f"the probe for the third move, first move {words}", share(site, rows),
-            share("co-occurrence", rows), "co-occurrence with the first move", method, "share of puzzles", site,
+            subject, f"probe.third.{name}", f"the probe for the third move, first move {words}",
+            probed.share(found, site, rows), probed.share(found, "co-occurrence", rows),
+            "co-occurrence with the first move", METHOD, UNIT, site,
         )  # fmt: skip
-    for name, has in motifs.items():
-        if f"hit.without.{name}" in hits:
-            found.add(
-                subject, f"probe.third.without.{word(name)}",
-                f"the probe for the third move on {name} when it was trained without {name}",
-                share(f"without.{name}", held & has), share(f"dropped.{name}", held & has),
-                f"trained with {name}, on as many puzzles", method, "share of puzzles", site,
-            )  # fmt: skip
-            found.add(
-                subject, f"probe.third.unseen.{word(name)}",
-                f"accuracy for the third move on {name} of the probe that was trained without {name}, minus that of one "
-                "trained on as many puzzles of all motifs",
-                minus(f"without.{name}", f"dropped.{name}", held & has), None, NO_CONTROL, method, "share of puzzles",
-                site,
-            )  # fmt: skip
+
+
+def _motif_findings(found: Findings, subject: Subject, probed: Probed, name: str) -> None:
+    """What a probe that was trained without a motif reads of it."""
+    rows = probed.held & probed.motifs[name]
+    without, dropped = f"without.{name}", f"dropped.{name}"
+    found.add(
+        subject, f"probe.third.without.{word(name)}",
+        f"the probe for the third move on {name} when it was trained without {name}",
+        probed.share(found, without, rows), probed.share(found, dropped, rows),
+        f"trained with {name}, on as many puzzles", METHOD, UNIT, probed.site,
+    )  # fmt: skip
+    found.add(
+        subject, f"probe.third.unseen.{word(name)}",
+        f"accuracy for the third move on {name} of the probe that was trained without {name}, minus that of one "
+        "trained on as many puzzles of all motifs",
+        probed.minus(found, without, dropped, rows), None, NO_CONTROL, METHOD, UNIT, probed.site,
+    )  # fmt: skip
 
 
 def mate_findings(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.intervening.select import Selection
@@ -13,9 +12,7 @@ from goalscope.stats import Estimate, binomial_interval, bootstrap_mean
 from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.measure.channels import selection
 from goalscope.studies.maze_internals.setup import Setup
-
-POWER = 0.8
-"""with which an effect of the size that is given out as detectable would have been found"""
+from goalscope.studies.power import POWER, smallest_effect
 
 
 def channel_findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
@@ -38,9 +35,7 @@ def detectable(effects: np.ndarray, rate: float) -> float | None:
     if tail < 2.0**-count:
         return None
     scatter = float(np.median(effects.std(axis=1, ddof=1)))
-    return float(
-        (scipy_stats.t.isf(tail, count - 1) + scipy_stats.norm.ppf(POWER)) * scatter / np.sqrt(count)
-    )
+    return smallest_effect(scatter / np.sqrt(count), tail, count - 1)
 
 
 def _share(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Finding:

@@ -10,7 +10,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe.scores import gains, scores
 from goalscope.stats import Estimate
 from goalscope.studies.about import finding
-from goalscope.studies.sokoban_plan.measure.probes import TARGETS, WINDOW, best_part, looks_followed
+from goalscope.studies.sokoban_plan.measure.probes import TARGETS, WINDOW_SIDE, best_part, looks_followed
 from goalscope.studies.sokoban_plan.setup import Setup
 
 PLANS = {
@@ -19,8 +19,9 @@ PLANS = {
 }
 SEEN = {
     "observation": "a probe on the observation at the square",
-    "window": f"a probe on the observation of the {WINDOW} x {WINDOW} squares around",
+    "window": f"a probe on the observation of the {WINDOW_SIDE} x {WINDOW_SIDE} squares around",
 }
+METHOD, UNIT = "1 x 1 linear probe, held-out levels", "macro-F1"
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -42,59 +43,67 @@ def f1_gain(ours: np.ndarray, theirs: np.ndarray, seed: int) -> Estimate:
 
 def probe_findings(setup: Setup, found: Arrays) -> Iterator[Finding]:
     """F1 of every part and tick beside the untrained network, and what the best part adds to each control."""
-    seed, last = setup.about.seed, setup.layout.ticks - 1
-    method, unit = "1 x 1 linear probe, held-out levels", "macro-F1"
     for target in TARGETS:
+        yield from _part_findings(setup, found, target)
+        yield from _control_findings(setup, found, target)
+        yield from _gain_findings(setup, found, target)
 
-        def estimate(name: str, target: str = target) -> Estimate:
-            return f1(found[f"tally.{target}.{name}"], seed)
 
-        part = best_part(setup, found, target)
-        best = f"policy.{part}.{last}"
-        plan = PLANS[target]
-        for where in setup.layout.parts:
-            for tick in range(setup.layout.ticks):
-                yield finding(
-                    f"probe.{target}.{_id(where)}.tick_{tick + 1}",
-                    f"how well {plan} is read, {setup.layout.words(where)}, tick {tick + 1}",
-                    estimate(f"policy.{where}.{tick}"), estimate(f"untrained.{where}.{tick}"), "untrained network",
-                    method, setup.policy, setup.about, unit, _site(setup, where, tick),
-                )  # fmt: skip
-        site = _site(setup, part, last)
-        for name in ("observation", "window", "random", "constant"):
-            words = (
-                SEEN.get(name)
-                or {"random": "labels drawn at random", "constant": "the most frequent label"}[name]
+def _tally(setup: Setup, found: Arrays, target: str, name: str) -> Estimate:
+    return f1(found[f"tally.{target}.{name}"], setup.about.seed)
+
+
+def _part_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
+    for where in setup.layout.parts:
+        for tick in range(setup.layout.ticks):
+            mine, other = (
+                _tally(setup, found, target, f"{n}.{where}.{tick}") for n in ("policy", "untrained")
             )
             yield finding(
-                f"probe.{target}.{name}", f"how well {plan} is read: {words}", estimate(name), estimate(best),
-                f"the probe on {setup.layout.words(part)}", method, setup.policy, setup.about, unit,
-                "observation" if name in SEEN else site,
+                f"probe.{target}.{_id(where)}.tick_{tick + 1}",
+                f"how well {PLANS[target]} is read, {setup.layout.words(where)}, tick {tick + 1}", mine, other,
+                "untrained network", METHOD, setup.policy, setup.about, UNIT, site_words(setup, where, tick),
             )  # fmt: skip
-        for name, words in (
-            *SEEN.items(),
-            (f"untrained.{part}.{last}", "the untrained network"),
-            ("random", "random labels"),
-        ):
-            yield finding(
-                f"probe.{target}.gain.{name.split('.')[0]}", f"reading {plan}: {setup.layout.words(part)} minus {words}",
-                f1_gain(found[f"tally.{target}.{best}"], found[f"tally.{target}.{name}"], seed), None,
-                f"none: {words} is what is subtracted", method, setup.policy, setup.about, unit, site,
-            )  # fmt: skip
+
+
+def _control_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
+    part, last = best_part(setup, found, target), setup.layout.ticks - 1
+    best = _tally(setup, found, target, f"policy.{part}.{last}")
+    said = SEEN | {"random": "labels drawn at random", "constant": "the most frequent label"}
+    for name, words in said.items():
         yield finding(
-            f"probe.{target}.beyond_window",
-            f"reading {plan}: what the memory adds to {SEEN['window']}",
-            f1_gain(found[f"tally.{target}.both"], found[f"tally.{target}.window"], seed), None,
-            "none: the window alone is what is subtracted", method, setup.policy, setup.about, unit,
-            _site(setup, setup.layout.parts[-1], last),
+            f"probe.{target}.{name}", f"how well {PLANS[target]} is read: {words}",
+            _tally(setup, found, target, name), best, f"the probe on {setup.layout.words(part)}", METHOD,
+            setup.policy, setup.about, UNIT, "observation" if name in SEEN else site_words(setup, part, last),
         )  # fmt: skip
+
+
+def _gain_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
+    part, last = best_part(setup, found, target), setup.layout.ticks - 1
+    plan, sums = PLANS[target], {name: found[f"tally.{target}.{name}"] for name in (
+        *SEEN, "random", "both", f"policy.{part}.{last}", f"untrained.{part}.{last}")}  # fmt: skip
+    less = SEEN | {f"untrained.{part}.{last}": "the untrained network", "random": "random labels"}
+    for name, words in less.items():
+        yield finding(
+            f"probe.{target}.gain.{name.split('.')[0]}", f"reading {plan}: {setup.layout.words(part)} minus {words}",
+            f1_gain(sums[f"policy.{part}.{last}"], sums[name], setup.about.seed), None,
+            f"none: {words} is what is subtracted", METHOD, setup.policy, setup.about, UNIT,
+            site_words(setup, part, last),
+        )  # fmt: skip
+    yield finding(
+        f"probe.{target}.beyond_window", f"reading {plan}: what the memory adds to {SEEN['window']}",
+        f1_gain(sums["both"], sums["window"], setup.about.seed), None,
+        "none: the window alone is what is subtracted", METHOD, setup.policy, setup.about, UNIT,
+        site_words(setup, setup.layout.parts[-1], last),
+    )  # fmt: skip
 
 
 def _id(part: str) -> str:
     return "all_layers" if part == "all" else f"layer_{int(part) + 1}"
 
 
-def _site(setup: Setup, part: str, tick: int) -> str:
+def site_words(setup: Setup, part: str, tick: int) -> str:
+    """The sites of a part at a tick, as findings name them."""
     return ", ".join(setup.layout.sites(part, tick))
 
 
@@ -111,7 +120,7 @@ def plan_findings(setup: Setup, probes: Arrays, found: Arrays) -> Iterator[Findi
                     f"plan.tick.{target}.look_{look + 1}_tick_{tick + 1}",
                     f"how well {PLANS[target]} is read at look {look + 1}, tick {tick + 1}",
                     f1(mine, seed), f1(other, seed), "untrained network", method, setup.policy, setup.about, unit,
-                    _site(setup, part, tick),
+                    site_words(setup, part, tick),
                 )  # fmt: skip
         if looks * ticks == 1:
             continue
@@ -135,7 +144,7 @@ def plan_findings(setup: Setup, probes: Arrays, found: Arrays) -> Iterator[Findi
                 f"{PLANS[target]}: F1 at look {end[0] + 1}, tick {end[1] + 1} minus that at look {begin[0] + 1}, "
                 f"tick {begin[1] + 1}",
                 rises["policy"], rises["untrained"], "untrained network", method, setup.policy, setup.about, unit,
-                _site(setup, part, end[1]),
+                site_words(setup, part, end[1]),
             )  # fmt: skip
 
 

@@ -30,8 +30,8 @@ MOMENTS = 3
 """of each episode"""
 LATEST = 30
 """move before which they lie"""
-WINDOW = 7
-"""squares each way that the wider observation baseline reads"""
+WINDOW_SIDE = 7
+"""side, in squares, of the window that the wider observation baseline reads: half of it, rounded down, each way"""
 PENALTY = 1e-3
 LOOKS = 5
 """that are followed tick by tick, before the first move"""
@@ -114,12 +114,12 @@ def _ordinary(setup: Setup, rows: dict[str, Tensor], level: np.ndarray) -> dict[
 
 
 def window(planes: Tensor) -> Tensor:
-    """[N, 4, H, W] to [N, 4 * WINDOW^2, H, W]: the planes of the squares around each one; outside is wall."""
-    beyond = WINDOW // 2
+    """[N, 4, H, W] to [N, 4 * WINDOW_SIDE^2, H, W]: the planes of the squares around each one; outside is wall."""
+    beyond = WINDOW_SIDE // 2
     padded = nn.functional.pad(planes, (beyond,) * 4)
     padded[:, 0] = nn.functional.pad(planes[:, 0], (beyond,) * 4, value=1.0)
     n, channels, height, width = planes.shape
-    return nn.functional.unfold(padded, WINDOW).view(n, channels * WINDOW**2, height, width)
+    return nn.functional.unfold(padded, WINDOW_SIDE).view(n, channels * WINDOW_SIDE**2, height, width)
 
 
 def _judged(

@@ -13,13 +13,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from goalscope.plots.boards.sokoban import STEPS
 from goalscope.studies.sokoban_plan.measure.play import NEVER, Played
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban import Move, SokobanState
+from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
 from goalscope.worlds.sokoban.solver import Outcome, solve
+from goalscope.worlds.sokoban.symmetries import turned, turned_grid, turned_moves
 
-SYMMETRIES = 8
+STEPS = tuple(zip(MOVE_ROWS.tolist(), MOVE_COLUMNS.tolist(), strict=True))
+"""(rows, columns) of each move"""
+ORDER = (0, 4, 1, 7, 2, 6, 3, 5)
+"""of the symmetries: after each quarter turn its mirror image"""
 NODES = 20_000
 """positions within which a level must turn out to be solvable"""
 NOTHING = -1
@@ -173,42 +177,14 @@ def joined(parts: Sequence[Shortcuts]) -> Shortcuts:
 
 def symmetric(levels: Shortcuts) -> Shortcuts:
     """Each level in its eight symmetries, one after the other: [8 N]."""
-    out = []
-    for i in range(len(levels)):
-        now = levels.take(np.array([i]))
-        for _ in range(4):
-            out += [now, _mirrored(now)]
-            now = _turned(now)
-    return joined(out)
+    parts = [levels.take(np.array([i])) for i in range(len(levels))]
+    return joined([_turned(part, symmetry) for part in parts for symmetry in ORDER])
 
 
-_TURN = np.array([Move.LEFT, Move.RIGHT, Move.DOWN, Move.UP, NEVER, NOTHING], np.int8)
-"""what a move becomes in a quarter turn counterclockwise; the last entry is also index -1"""
-_MIRROR = np.array([Move.UP, Move.DOWN, Move.RIGHT, Move.LEFT, NEVER, NOTHING], np.int8)
-
-
-def _turned(levels: Shortcuts) -> Shortcuts:
-    """A quarter turn counterclockwise."""
-    s, width = levels.states, levels.plan.shape[2]
-    walls, goals, boxes, plan, long, short = (
-        np.rot90(a, axes=(1, 2)) for a in (s.walls, s.goals, s.boxes, levels.plan, levels.long, levels.short)
-    )
-    player = np.stack([width - 1 - s.player[:, 1], s.player[:, 0]], 1).astype(np.int16)
-    return Shortcuts(_state(walls, goals, boxes, player), _TURN[plan], long, short)
-
-
-def _mirrored(levels: Shortcuts) -> Shortcuts:
-    """Left and right exchanged."""
-    s, width = levels.states, levels.plan.shape[2]
-    walls, goals, boxes, plan, long, short = (
-        a[:, :, ::-1] for a in (s.walls, s.goals, s.boxes, levels.plan, levels.long, levels.short)
-    )
-    player = np.stack([s.player[:, 0], width - 1 - s.player[:, 1]], 1).astype(np.int16)
-    return Shortcuts(_state(walls, goals, boxes, player), _MIRROR[plan], long, short)
-
-
-def _state(walls: np.ndarray, goals: np.ndarray, boxes: np.ndarray, player: np.ndarray) -> SokobanState:
-    return SokobanState(*(np.ascontiguousarray(a) for a in (walls, goals, boxes, player)))
+def _turned(levels: Shortcuts, symmetry: int) -> Shortcuts:
+    plan = turned_grid(turned_moves(levels.plan, symmetry), symmetry)
+    long, short = (turned_grid(ways, symmetry) for ways in (levels.long, levels.short))
+    return Shortcuts(turned(levels.states, symmetry), plan, long, short)
 
 
 def ways_taken(levels: Shortcuts, played: Played, target: str) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,6 @@ from goalscope.studies.sokoban_plan.measure.play import Played, play
 from goalscope.studies.sokoban_plan.measure.probes import TARGETS, reader, together
 from goalscope.studies.sokoban_plan.measure.shortcuts import (
     NOTHING,
-    SYMMETRIES,
     Shortcuts,
     agent_shortcuts,
     box_shortcuts,
@@ -34,6 +33,7 @@ from goalscope.studies.sokoban_plan.measure.shortcuts import (
 )
 from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.worlds.sokoban import SokobanState
+from goalscope.worlds.sokoban.symmetries import SYMMETRIES
 
 STRENGTHS = (0.0125, 0.025, 0.035, 0.05, 0.07, 0.1, 0.2, 0.4)
 """norm of what is added on a square at a tick, in root mean square distances of a square's activations from their mean"""
