@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from goalscope.studies.sokoban_plan import writing
-from goalscope.studies.sokoban_plan.shortcuts import SYMMETRIES
+from goalscope.studies.sokoban_plan.measure import writing
+from goalscope.worlds.sokoban.symmetries import SYMMETRIES
 
 
 def test_part_and_strength_are_chosen_on_the_choosing_levels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
