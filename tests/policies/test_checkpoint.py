@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from goalscope import files
 from goalscope.policies import checkpoint
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
@@ -331,7 +333,18 @@ def test_out_of_disk_leaves_what_was_there(folder: Path, monkeypatch: pytest.Mon
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(self, data)
 
+    class Full(io.FileIO):
+        """A file on a disk that is full after half of the weights."""
+
+        def write(self, data) -> int:
+            super().write(bytes(data)[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def opened(path: Path, mode: str):
+        return Full(path, mode) if ".safetensors." in Path(path).name else open(path, mode)
+
     monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files, "open", opened, raising=False)
     newer = tiny()
     with torch.no_grad():
         newer.policy_head.bias.add_(1)
