@@ -14,14 +14,24 @@ from scipy.stats import rankdata
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.chess.twins import Kept
-from goalscope.stats import Estimate, bootstrap, bootstrap_clustered
+from goalscope.stats import (
+    Estimate,
+    above_zero,
+    above_zero_within,
+    bootstrap,
+    bootstrap_clustered,
+    least_effect,
+)
 from goalscope.studies.about import About, finding
 
 RATINGS = ((0, 1200), (1200, 1400), (1400, 1600), (1600, 1800), (1800, 10_000))
 LEAST = 5
 """different positions that an estimate needs"""
-POWER = 1.96 + 0.84
-"""standard errors of a true effect that a test at 5% finds four times in five"""
+SHAPES = {
+    "": ("constant", "the same in every position"),
+    "_sparse": ("sparse", "all of it in one position of ten"),
+}
+"""end of a finding's id -> the shape of the effect that would be shown four times in five, and its words"""
 
 
 @dataclass(frozen=True)
@@ -81,19 +91,22 @@ def word(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
 
 
-def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
-    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
+def detectable(
+    values: np.ndarray, level: np.ndarray, shape: str = "constant", bounds: tuple[float, float] | None = None
+) -> Estimate | None:
+    """The least true mean whose interval would lie above 0 four times in five, simulated from the scatter over positions.
 
-    The standard error is the clustered one: rows of one position count as one.
+    Rows of one position count as one. None where there are too few positions or no effect of that shape is found so often.
+    The limits are the number itself: it is a property of these data, not an estimate of something else.
     """
     there = np.isfinite(values)
-    values = values[there]
     names, index = np.unique(level[there], return_inverse=True)
     if (n := len(names)) < LEAST:
         return None
-    apart = np.bincount(index, values - values.mean(), n)
-    size = POWER * float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values)
-    return Estimate(size, size, size, n)
+    rule = above_zero if bounds is None else above_zero_within(bounds)
+    totals, counts = np.bincount(index, values[there], n), np.bincount(index, minlength=n)
+    size = least_effect(totals, counts, shape=shape, rule=rule, bounds=bounds)
+    return None if size is None else Estimate(size, size, size, n)
 
 
 def play_findings(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from goalscope.stats import Estimate, bootstrap
-from goalscope.studies.chess_lookahead.findings import LEAST, POWER, Findings, Subject, detectable, word
+from goalscope.studies.chess_lookahead.findings import LEAST, SHAPES, Findings, Subject, detectable, word
 
 CONTROLS = {
     "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",
@@ -52,12 +52,13 @@ def probe_findings(
             minus(site, name, held), None, NO_CONTROL, method, "share of puzzles", site,
         )  # fmt: skip
     gain = hits[f"hit.{site}"].astype(float) - hits["hit.co-occurrence"]
-    found.add(
-        subject, "probe.third.detectable",
-        "the least true gain over co-occurrence that these puzzles show four times in five",
-        detectable(gain[held], level[held]), None, "a property of the data: it needs none", f"{POWER:.1f} standard errors",
-        "share of puzzles", site,
-    )  # fmt: skip
+    for end, (shape, said) in SHAPES.items():
+        found.add(
+            subject, f"probe.third.detectable{end}",
+            f"the least true gain over co-occurrence, {said}, that these puzzles show four times in five",
+            detectable(gain[held], level[held], shape, (-1, 1)), None, "a property of the data: it needs none",
+            "the interval's rule on made data", "share of puzzles", site,
+        )  # fmt: skip
     found.add(
         subject, "probe.first", "the same probe for the square where the first move ends", share("first"),
         share("first untrained"), "untrained network", method, "share of puzzles", site,

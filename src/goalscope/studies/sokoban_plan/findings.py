@@ -15,6 +15,7 @@ from goalscope.stats import Estimate, bootstrap_difference, bootstrap_mean
 from goalscope.studies.about import finding
 from goalscope.studies.sokoban_plan.probes import TARGETS, WINDOW, best_part, looks_followed
 from goalscope.studies.sokoban_plan.setup import Setup
+from goalscope.studies.sokoban_plan.solving import detectable
 from goalscope.studies.sokoban_plan.writing import STRENGTHS
 
 PLANS = {
@@ -186,6 +187,12 @@ def write_findings_of(setup: Setup, found: Arrays) -> Iterator[Finding]:
             f"{key}.lift", f"{words}: P(longer way) with the plan minus that with {equal}, paired",
             bootstrap_difference(written, random, bounds=(-1, 1), seed=seed), None, f"none: {equal} are what is subtracted",
         )  # fmt: skip
+        if (least := detectable(written - random)) is not None:
+            yield made(
+                f"{key}.detectable",
+                f"{words}: the least true lift, the same in every level, that these levels show four times in five",
+                least, None, "a property of the data: it needs none", method="the interval's rule on made data",
+            )  # fmt: skip
         yield made(
             f"{key}.bare", f"{words}: P(the longer way is taken) where nothing is written", mean(by_level("bare")), None,
             "null by construction: only levels that are solved by the shorter way are judged",
@@ -224,8 +231,3 @@ def larger_findings(setup: Setup, found: Arrays) -> Iterator[Finding]:
             f1(found[f"tally.{target}.policy"], seed), f1(found[f"tally.{target}.window"], seed), SEEN["window"],
             "1 x 1 linear probe, fitted on smaller boards", setup.policy, setup.about, "macro-F1",
         )  # fmt: skip
-
-
-def smallest_effect(estimate: Finding) -> float:
-    """The effect that the data would have shown with 80% power: 2.8 standard errors, from the interval's width."""
-    return 2.8 * (estimate.high - estimate.low) / (2 * 1.96)
