@@ -88,7 +88,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict]:
 
 def test_a_goal_in_one_channel_is_found_edited_away_and_moved(planted: tuple[Outcome, dict]) -> None:
     outcome, found = planted
-    assert outcome.headline.startswith("The goal of goal-map can be edited away and moved inside the network")
+    assert outcome.headline.startswith(
+        "A quick run, with fewer levels than the study: The goal of goal-map can be edited away and moved inside the network"
+    )
     pull = found["steer.cheese.cheese_pull"]
     assert pull.high < -0.2 and pull.high < pull.control_low
     kept = found["ablate.cheese.corner_pull_kept"]
@@ -162,7 +164,10 @@ def test_two_activations_are_the_whole_budget(planted: tuple[Outcome, dict]) -> 
 def test_the_channel_that_carries_the_goal_is_selected_and_no_other(planted: tuple[Outcome, dict]) -> None:
     _, found = planted
     share = found["channels.carry_goal"]
-    assert share.estimate == pytest.approx(1 / 8) and share.n == 8 and share.low < 0.05 and share.high > 0.4
+    assert share.estimate == pytest.approx(1 / 8) and share.n == 8
+    assert (
+        share.low == share.high == share.estimate
+    )  # all channels are there: a count, and no sample of channels
     assert f"channels.channel_{CHANNEL}" in found
     assert found["channels.together.same_place"].estimate == pytest.approx(0, abs=1e-6)
     assert found["channels.together.other_place"].high < 0
@@ -190,9 +195,11 @@ def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
     blank = untrained(CONFIG, seed=5)
     outcome = run(Policy(blank.module, "blank", "", CONFIG), tmp_path / "blank")
     found = {f.id: f for f in outcome.findings}
-    assert outcome.headline.startswith("No edit at blocks.1 was found that changes what blank pursues.")
+    assert outcome.headline.startswith(
+        "A quick run, with fewer levels than the study: No edit at blocks.1 was found that changes what blank pursues."
+    )
     share = found["channels.carry_goal"]
-    assert share.estimate == 0 and share.high > 0.3 and "would have been found with 80% power" in share.method
+    assert share.estimate == 0 and "would have been found with 80% power" in share.method
     assert share.method.split("; ")[1] in (tmp_path / "blank" / "run.json").read_text("utf-8")
     assert "gate.accuracy" not in found
     for moved in (found["retarget.all"], found["probe.write.reach_target"]):

@@ -183,6 +183,15 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return np.minimum(q, 1.0)
 
 
+def discovery_p(effects: np.ndarray) -> np.ndarray:
+    """[U] two-sided p-value of no effect, from effects [U, n] on n discovery levels: the test that `select` makes.
+
+    For asking what effect would have been found; `select` corrects it for the number of units.
+    """
+    effects = np.asarray(effects, np.float64)
+    return _discovery(effects, None, np.arange(effects.shape[1]))[2]
+
+
 def _one_sided(values: np.ndarray) -> np.ndarray:
     """[U] p-value of a mean of at most 0, over levels [U, n]."""
     count = values.shape[1]

@@ -96,7 +96,7 @@ def _verdict(subject: Mapping[str, Finding], rule: str, margin: Finding, policy:
     could = (
         ""
         if least is None
-        else f" These cases would have shown {number(least.estimate, False)} four times in five."
+        else f" These cases would have shown {number(least.estimate, False)}, the same in every case, four times in five."
     )
     forced = subject.get(f"lookahead.{rule}.third.forced")
     part = ""
@@ -244,7 +244,8 @@ def _probe_words(subject: Mapping[str, Finding]) -> str:
     least = subject.get("probe.third.detectable")
     if least is not None:
         words += (
-            f" Over the first a gain of {number(least.estimate)} would have been shown four times in five."
+            f" Over the first a gain of {number(least.estimate)}, the same in every position, would have been shown four "
+            "times in five."
         )
     return words + _mate_words(subject)
 

@@ -88,6 +88,7 @@ def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[
 def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, str]:
     middle, seen = table["probe.cheese_position.middle"], table["probe.cheese_position.observation"]
     readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
+    count = round(carry.estimate * carry.n)
     written = {k: table[f"probe.write.{k}"] for k in ("read", "reach_target", "ceiling", "off_manifold")}
     found = [i for i in table if i.startswith("channels.channel_")]
     same, other = table["channels.all.same_place"], table["channels.all.other_place"]
@@ -105,7 +106,8 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         f"{told(written['off_manifold'])} of the written cells are extraordinary.",
         "channels": f"{readable.estimate:.0f} channels [{readable.low:.0f}, {readable.high:.0f}] at "
         f"{readable.site} follow one "
-        f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). {told(carry)} of the channels at "
+        f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). "
+        f"{count} of the {carry.n} channels at "
         f"{carry.site} are confirmed to carry where the cheese is ({carry.method}). "
         f"All channels from a maze with the cheese in the same place change P(reach the cheese) by {told(same)}, with it "
         f"elsewhere by {told(other)}, and P(reach that other square) by {told(table['channels.all.to_other_place'])}."

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.power import error_of, smallest_effect
 from goalscope.studies.sokoban_plan.measure.probes import TARGETS, best_part
 from goalscope.studies.sokoban_plan.setup import Setup
 from goalscope.studies.words import told
@@ -39,11 +38,6 @@ def _f1(finding: Finding) -> str:
 def _points(finding: Finding) -> str:
     """A difference of shares in points, with its interval."""
     return f"{100 * finding.estimate:+.1f} points [{100 * finding.low:+.1f}, {100 * finding.high:+.1f}]"
-
-
-def _detectable(finding: Finding) -> float:
-    """The effect that the data would have shown, from the width of the interval."""
-    return smallest_effect(error_of(finding.low, finding.high))
 
 
 def is_read(table: Table, target: str) -> bool:
@@ -96,10 +90,8 @@ def headline(setup: Setup, table: Table) -> str:
     if within:
         parts.append(f"What is read of {_both(within)} may all be in the squares around.")
     levels = setup.sets["generated"]
-    gain = table[f"thinking.generated.gain_{levels.thinking[-1]}"]
-    parts.append(
-        f"It solves {told(table['solve.generated.think_0'])} of new levels; {_thinking(gain, levels.thinking[-1])}."
-    )
+    thinking = _thinking(table, "generated", levels.thinking[-1])
+    parts.append(f"It solves {told(table['solve.generated.think_0'])} of new levels; {thinking}.")
     return " ".join(parts)
 
 
@@ -107,17 +99,18 @@ def _both(targets: list[str]) -> str:
     return " and ".join(NAMES[target] for target in targets)
 
 
-def _thinking(gain: Finding, looks: int) -> str:
+def _thinking(table: Table, name: str, looks: int) -> str:
+    gain, least = table[f"thinking.{name}.gain_{looks}"], table.get(f"thinking.{name}.detectable_{looks}")
     if gain.low > 0:
         return f"{looks} looks before the first move add {_points(gain)}"
     if gain.high < 0:
         return f"{looks} looks before the first move cost {_points(gain)}"
     if gain.n < ENOUGH:
         return f"{gain.n} {'level' if gain.n == 1 else 'levels'} cannot show an effect of {looks} looks"
-    return (
-        f"no effect of {looks} looks before the first move is shown: {_points(gain)}, where about "
-        f"{100 * _detectable(gain):.1f} points would have been"
-    )
+    said = f"no effect of {looks} looks before the first move is shown: {_points(gain)}"
+    if least is None:
+        return said
+    return f"{said}, where {100 * least.estimate:.1f} points, the same in every level, would have been four times in five"
 
 
 def sections(setup: Setup, table: Table, found: Found) -> list[dict[str, str]]:
@@ -173,12 +166,12 @@ def _thinking_words(setup: Setup, table: Table, found: Found) -> str:
     said = []
     for name, levels in setup.sets.items():
         last = levels.thinking[-1]
-        if (gain := table.get(f"thinking.{name}.gain_{last}")) is None:
+        if f"thinking.{name}.gain_{last}" not in table:
             continue
         listed = _flip_lists(found[f"solve-{name}"], levels.names, last)
         up, down = (len(listed[k]) for k in ("to_solved", "to_unsolved"))
         said.append(
-            f"{_capital(levels.words)}: {_thinking(gain, last)}; {up} turned solved, {down} unsolved."
+            f"{_capital(levels.words)}: {_thinking(table, name, last)}; {up} turned solved, {down} unsolved."
         )
         if name == "generated":
             kinds = ((f"Solved only after {last} looks:", "to_solved"), ("Only without:", "to_unsolved"))
@@ -292,11 +285,14 @@ def _write_words(table: Table, found: Found) -> str:
         if key not in table:
             said.append(f"{solved_short}, too few to judge.")
             continue
-        main, lift, solved, far = (
-            table[k] for k in (key, f"{key}.lift", f"{key}.solved", f"{key}.off_manifold")
-        )
-        verdict = "" if is_cause(table, target) else (
-            f" That is not told from random vectors; {100 * _detectable(lift):.0f} points would have been.")  # fmt: skip
+        main, solved, far = (table[k] for k in (key, f"{key}.solved", f"{key}.off_manifold"))
+        verdict, least = "", table.get(f"{key}.detectable")
+        if not is_cause(table, target):
+            verdict = " That is not told from random vectors"
+            if least is not None:
+                size = f"{100 * least.estimate:.0f} points"
+                verdict += f"; {size}, the same in every level, would have been four times in five"
+            verdict += "."
         said.append(
             f"{_capital(target)}-shortcut ({main.n} levels in eight symmetries; {solved_short}): with the plan written on "
             f"all squares but the player's own the longer way is taken in {told(main)}.{verdict} The level is then "

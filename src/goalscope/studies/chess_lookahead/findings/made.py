@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.stats import Estimate, bootstrap_clustered
+from goalscope.stats import Estimate, above_zero, above_zero_within, bootstrap_clustered, least_effect
 from goalscope.studies.about import About, finding
 from goalscope.studies.chess_lookahead.setup import Subject
-from goalscope.studies.power import smallest_effect
 
 LEAST = 5
 """different positions that an estimate needs"""
+SHAPES = {
+    "": ("constant", "the same in every position"),
+    "_sparse": ("sparse", "all of it in one position of ten"),
+}
+"""end of a finding's id -> the shape of the effect that would be shown four times in five, and its words"""
 
 
 @dataclass
@@ -52,19 +56,22 @@ def word(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in spaced).strip("_")
 
 
-def detectable(values: np.ndarray, level: np.ndarray) -> Estimate | None:
-    """The least true mean that would be told from 0 at 5% with a power of 80%, from the spread over positions.
+def detectable(
+    values: np.ndarray, level: np.ndarray, shape: str = "constant", bounds: tuple[float, float] | None = None
+) -> Estimate | None:
+    """The least true mean whose interval would lie above 0 four times in five, simulated from the scatter over positions.
 
-    The standard error is the clustered one: rows of one position count as one.
+    Rows of one position count as one. None where there are too few positions or no effect of that shape is found so often.
+    The limits are the number itself: it is a property of these data, not an estimate of something else.
     """
     there = np.isfinite(values)
-    values = values[there]
     names, index = np.unique(level[there], return_inverse=True)
     if (n := len(names)) < LEAST:
         return None
-    apart = np.bincount(index, values - values.mean(), n)
-    size = smallest_effect(float(np.sqrt(n / (n - 1) * np.square(apart).sum())) / len(values))
-    return Estimate(size, size, size, n)
+    rule = above_zero if bounds is None else above_zero_within(bounds)
+    totals, counts = np.bincount(index, values[there], n), np.bincount(index, minlength=n)
+    size = least_effect(totals, counts, shape=shape, rule=rule, bounds=bounds)
+    return None if size is None else Estimate(size, size, size, n)
 
 
 def by_id(findings: Sequence[Finding], policy: str) -> dict[str, Finding]:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.methods.chess.square_patch import SquareEffects, against_matched
-from goalscope.studies.chess_lookahead.findings.made import Findings, detectable, word
+from goalscope.studies.chess_lookahead.findings.made import SHAPES, Findings, detectable, word
 from goalscope.studies.chess_lookahead.measure.patches import SLOTS, TARGETS, matched_slots
 from goalscope.studies.chess_lookahead.measure.probes import halves
 from goalscope.studies.chess_lookahead.setup import Subject
-from goalscope.studies.power import smallest_effect
 
 UNIT = "log-odds of the first move"
 METHOD = "square patching, corrupted into clean"
@@ -111,12 +110,14 @@ def _confirmed(
         f"effect of the {WORDS[target]}'s square minus that of its matched squares, {words} ({rule} twins)",
         estimate, control, "untrained network, same squares", METHOD, UNIT, site,
     )  # fmt: skip
-    found.add(
-        subject, f"lookahead.{rule}.{target}.detectable",
-        f"the least true margin of the {WORDS[target]}'s square that these cases show four times in five ({rule} twins)",
-        detectable(margins[0], patched.level), None, "a property of the data: it needs none",
-        f"{smallest_effect(1):.1f} standard errors", UNIT, site,
-    )  # fmt: skip
+    for end, (shape, said) in SHAPES.items():
+        found.add(
+            subject, f"lookahead.{rule}.{target}.detectable{end}",
+            f"the least true margin of the {WORDS[target]}'s square, {said}, that these cases show four times in five "
+            f"({rule} twins)",
+            detectable(margins[0], patched.level, shape), None, "a property of the data: it needs none",
+            "the interval's rule on made data", UNIT, site,
+        )  # fmt: skip
 
 
 def _above(

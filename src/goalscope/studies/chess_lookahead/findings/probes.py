@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.stats import Estimate, bootstrap
-from goalscope.studies.chess_lookahead.findings.made import LEAST, Findings, detectable, word
+from goalscope.studies.chess_lookahead.findings.made import LEAST, SHAPES, Findings, detectable, word
 from goalscope.studies.chess_lookahead.setup import Subject
-from goalscope.studies.power import smallest_effect
 
 CONTROLS = {
     "co-occurrence": "the first move and the board alone (co-occurrence)", "observation": "the planes",
@@ -91,12 +90,14 @@ def _control_findings(found: Findings, subject: Subject, probed: Probed) -> None
             f"accuracy of the probe for the third move minus that of the same probe on {words}",
             probed.minus(found, site, name, held), None, NO_CONTROL, METHOD, UNIT, site,
         )  # fmt: skip
-    found.add(
-        subject, "probe.third.detectable",
-        "the least true gain over co-occurrence that these puzzles show four times in five",
-        detectable(probed.gain(site, "co-occurrence")[held], probed.level[held]), None,
-        "a property of the data: it needs none", f"{smallest_effect(1):.1f} standard errors", UNIT, site,
-    )  # fmt: skip
+    gain = probed.gain(site, "co-occurrence")[held]
+    for end, (shape, said) in SHAPES.items():
+        found.add(
+            subject, f"probe.third.detectable{end}",
+            f"the least true gain over co-occurrence, {said}, that these puzzles show four times in five",
+            detectable(gain, probed.level[held], shape, (-1, 1)), None, "a property of the data: it needs none",
+            "the interval's rule on made data", UNIT, site,
+        )  # fmt: skip
 
 
 def _condition_findings(found: Findings, subject: Subject, probed: Probed) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.methods.intervening.select import Selection
-from goalscope.stats import Estimate, binomial_interval, bootstrap_mean
+from goalscope.methods.intervening.select import Selection, discovery_p
+from goalscope.stats import POWER, Estimate, bootstrap_mean, least_effect
 from goalscope.studies.about import finding
 from goalscope.studies.maze_internals.measure.channels import selection
 from goalscope.studies.maze_internals.setup import Setup
-from goalscope.studies.power import POWER, smallest_effect
 
 
 def channel_findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
@@ -21,34 +20,41 @@ def channel_findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding
     return [_share(setup, found, chosen), *_each(setup, chosen), *_together(setup, found, chosen)]
 
 
-def detectable(effects: np.ndarray, rate: float) -> float | None:
-    """The least effect of one channel, alone in having one, that is found with `POWER`; None where none can be.
+def detectable(effects: np.ndarray, rate: float, shape: str = "constant") -> float | None:
+    """The least effect of one channel, alone in having one, that is found with `stats.POWER`; None where none can be.
+
+    Simulated with the rule that decides on discovery mazes: Benjamini and Hochberg's first step over all channels.
 
     Args:
-        effects: [C, n] of each channel on each discovery level; the median scatter over channels is taken.
+        effects: [C, n] of each channel on each discovery level; the channel of median scatter is taken for its noise.
         rate: false discovery rate.
+        shape: of the effect over mazes, as in `stats.least_effect`.
     """
-    channels, count = effects.shape
-    # Benjamini and Hochberg's step for the first of C hypotheses, two-sided; `select` takes n levels that all
-    # agree for no more certain than n tosses of a coin.
-    tail = rate / channels / 2
-    if tail < 2.0**-count:
-        return None
-    scatter = float(np.median(effects.std(axis=1, ddof=1)))
-    return smallest_effect(scatter / np.sqrt(count), tail, count - 1)
+    channels, scatter = len(effects), effects.std(axis=1)
+    typical = effects[np.argsort(scatter, kind="stable")[channels // 2]]
+
+    def found(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return discovery_p(totals / counts) * channels <= rate
+
+    return least_effect(typical, shape=shape, rule=found)
 
 
 def _share(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Finding:
     channels, site = found["effects"].shape[0], setup.layout.middle
-    least = detectable(found["effects"][:, : chosen.levels[0]], chosen.rate)
+    effects, count = found["effects"][:, : chosen.levels[0]], len(chosen.confirmed)
+    least, sparse = (detectable(effects, chosen.rate, shape) for shape in ("constant", "sparse"))
+    rare = "hardly ever" if sparse is None else f"from a mean of {sparse:.1%}"
     power = (
-        f"{chosen.levels[0]} discovery mazes are too few to find any channel"
+        f"{chosen.levels[0]} discovery mazes cannot show an effect of one channel, or its effects do not scatter"
         if least is None
-        else f"an effect of one channel of {least:.1%} would have been found with {POWER:.0%} power"
+        else f"an effect of one channel of {least:.1%}, the same in every maze, would have been found with "
+        f"{POWER:.0%} power; all of it in one maze of ten: {rare}"
     )
+    # All channels of this network were measured: they are no sample of others, so their share has no interval.
+    share = count / channels
     return finding(
         "channels.carry_goal", f"share of the {channels} channels whose cheese-dependent effect is found on discovery "
-        "mazes and confirmed on held-out mazes", binomial_interval(len(chosen.confirmed), channels), None,
+        "mazes and confirmed on held-out mazes", Estimate(share, share, share, channels), None,
         f"null by construction: of those confirmed at most {chosen.rate:.0%} are expected to be false",
         f"{len(chosen.found)} found on discovery mazes; {power}", setup.policy, setup.about, "share of channels", site,
     )  # fmt: skip

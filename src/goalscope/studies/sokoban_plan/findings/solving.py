@@ -8,9 +8,26 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.stats import Estimate, binomial_interval, bootstrap_difference
+from goalscope.stats import (
+    Estimate,
+    above_zero_within,
+    binomial_interval,
+    bootstrap_difference,
+    least_effect,
+)
 from goalscope.studies.about import finding
 from goalscope.studies.sokoban_plan.setup import Setup
+
+
+def detectable(gain: np.ndarray) -> Estimate | None:
+    """The least true mean of gains [N] in -1..1, the same in every level, that would be told from 0 four times in five.
+
+    Simulated from the scatter over levels; None where they do not differ or no such gain is found so often.
+    """
+    if len(gain) < 2:
+        return None
+    size = least_effect(gain, rule=above_zero_within((-1, 1)), bounds=(-1, 1))
+    return None if size is None else Estimate(size, size, size, len(gain))
 
 
 def share(values: np.ndarray) -> Estimate:
@@ -47,6 +64,13 @@ def solving_findings(setup: Setup, name: str, found: dict[str, np.ndarray]) -> I
             f"thinking.{name}.gain_{looks}", f"change of P(solved) by {looks} looks, paired",
             difference(now, bare, about.seed), None, "none: the same levels without looks are what is compared with",
         )  # fmt: skip
+        if (least := detectable(now.astype(float) - bare)) is not None:
+            yield made(
+                f"thinking.{name}.detectable_{looks}",
+                f"the least true change of P(solved) by {looks} looks, the same in every level, that these levels show four "
+                "times in five",
+                least, None, "a property of the data: it needs none",
+            )  # fmt: skip
         yield made(
             f"thinking.{name}.to_solved_{looks}", f"share of levels that only {looks} looks solve",
             share(now & ~bare), share(bare & ~now), "share that is solved only without looks",

@@ -11,6 +11,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.stats import Estimate, bootstrap_difference, bootstrap_mean
 from goalscope.studies.about import finding
 from goalscope.studies.sokoban_plan.findings.probes import Arrays, site_words
+from goalscope.studies.sokoban_plan.findings.solving import detectable
 from goalscope.studies.sokoban_plan.measure.probes import TARGETS
 from goalscope.studies.sokoban_plan.measure.writing import STRENGTHS
 from goalscope.studies.sokoban_plan.setup import Setup
@@ -67,6 +68,12 @@ def _way_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]
         bootstrap_difference(written, random, bounds=(-1, 1), seed=seed), None, f"none: {EQUAL} are what is subtracted",
         chosen,
     )  # fmt: skip
+    if (least := detectable(written - random)) is not None:
+        yield _made(
+            setup, target, ".detectable",
+            "the least true lift, the same in every level, that these levels show four times in five", least, None,
+            "a property of the data: it needs none", chosen,
+        )  # fmt: skip
     yield _made(
         setup, target, ".bare", "P(the longer way is taken) where nothing is written",
         mean(by_level(found, target, "bare")), None,
