@@ -56,7 +56,7 @@ def study_worlds(
     if size is None:
         raise ValueError(
             f"{policy.name} does not say the side W of the mazes that it sees, planes [3, W, W] (it has no attribute "
-            "`size`): give --size; or --world procgen for a network that takes Procgen's pictures"
+            "`size`): give --size to `study maze`; for a network that takes Procgen's pictures add --world procgen"
         )
     return Maze(size, cheese_region=None), Maze(size, REGION)
 
