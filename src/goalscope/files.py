@@ -1,7 +1,11 @@
-"""Files that are whole or not there: the one place where a file is written beside its place and moved to it."""
+"""Files that are whole or not there: the one place where a file is written beside its place and moved to it.
+
+And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import tempfile
@@ -70,3 +74,87 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+"""byte order marks and what they say; that of UTF-32 begins with that of UTF-16"""
+_TEXT_CONTROLS = b"\t\n\x0b\x0c\r\x1a\x1b"
+"""control characters that texts of old systems hold; others stand in binary files"""
+
+
+def text_encoding(head: bytes) -> str:
+    """How a text is encoded, by its first bytes: by its byte order mark, or by the zero bytes of UTF-16; else UTF-8."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    pairs = head[: len(head) // 2 * 2]
+    # A text of mostly Latin letters has a zero in every second byte, and no character is zero.
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, letters = pairs[first::2].count(0), pairs[1 - first :: 2].count(0)
+        if pairs and not letters and 2 * zeros > len(pairs) // 2:
+            return encoding
+    return "utf-8"
+
+
+def decoded(data: bytes, where: str, *, windows: bool = False) -> str:
+    """A text in UTF-8, UTF-16 or UTF-32, its byte order mark taken off.
+
+    Args:
+        data: the whole file.
+        where: what errors call it.
+        windows: a line that is not UTF-8 is read as Windows-1252 (Latin-1 with more), line by line, since files
+            are put together of several; for formats that are older than UTF-8.
+
+    Raises:
+        ValueError: the bytes are no such text; the message has the first one that is none.
+    """
+    encoding = text_encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8" and windows:
+            return _by_line(data, where)
+        name = encoding.removesuffix("-sig").upper()
+        raise ValueError(f"{where} is not a text file (byte {error.start} is not {name})") from error
+    if data and not text and encoding != "utf-8-sig":
+        raise ValueError(
+            f"{where} is not a text file (byte 0 is not UTF-8, nothing follows a mark of UTF-16)"
+        )
+    return text.removeprefix("\ufeff")
+
+
+def _by_line(data: bytes, where: str) -> str:
+    """Each line as UTF-8, or else as Windows-1252."""
+    lines, begin = [], 0
+    for line in data.split(b"\n"):
+        strange = [i for i, byte in enumerate(line) if byte < 32 and byte not in _TEXT_CONTROLS]
+        try:
+            lines.append(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if strange:
+                raise ValueError(
+                    f"{where} is not a text file (byte {begin + strange[0]} is a control character, "
+                    f"byte {begin + error.start} is not UTF-8)"
+                ) from error
+            try:
+                lines.append(line.decode("cp1252"))
+            except UnicodeDecodeError as other:
+                raise ValueError(
+                    f"{where} is not a text file (byte {begin + other.start} is neither UTF-8 nor Windows-1252)"
+                ) from other
+        begin += len(line) + 1
+    return "\n".join(lines)
+
+
+def read_text(path: str | os.PathLike[str], *, windows: bool = False) -> str:
+    """The text of a file, line ends as '\\n'; see `decoded`.
+
+    Raises:
+        ValueError: it is no text.
+        OSError: it cannot be read.
+    """
+    text = decoded(Path(path).read_bytes(), os.fspath(path), windows=windows)
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,8 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from goalscope.worlds.contract import Step, check_world, concatenate, take
+from goalscope.worlds.contract import (
+    Step,
+    check_world,
+    concatenate,
+    take,
+    whole_number,
+    whole_seeds,
+)
 from goalscope.worlds.maze import Maze, MazeState, Move, maze_text
+from goalscope.worlds.sokoban import Sokoban
 
 SEEDS = list(range(12))
 
@@ -229,3 +237,33 @@ def test_take_and_concatenate_are_inverse():
 def test_concatenate_nothing_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         concatenate([])
+
+
+ROUNDED = {
+    "a part of a seed": [1.9], "text": ["7"], "a text": "12", "negative": [-3], "true": [True], "one": 7, "none": [None],
+    "floats": np.array([1.0, 2.0]), "bools": np.array([True]), "beyond 64 bits": [1, 2**64], "pairs": [[1, 2]],
+    "a mixture that NumPy makes float": [-1, 2**63], "an array of objects": np.array([1, 2], object),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("world", [Maze(5), Sokoban(6, 6, 1)], ids=lambda world: world.name)
+@pytest.mark.parametrize("case", ROUNDED)
+def test_seeds_that_would_be_rounded_or_wrapped_are_refused(case, world):
+    with pytest.raises(ValueError, match=r"seeds must be \[N\] non-negative integers"):
+        world.generate(ROUNDED[case])
+
+
+def test_seeds_beyond_float_and_int64_are_what_they_are():
+    near = [2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1]
+    texts = [maze_text(Maze(13).generate([seed])) for seed in near]
+    assert len(set(texts)) == 5, "each is a maze of its own"
+    assert [maze_text(Maze(13).generate(np.array(near, np.uint64)), i) for i in range(5)] == texts
+    assert whole_seeds(range(3)).tolist() == whole_seeds(np.arange(3, dtype=np.int8)).tolist() == [0, 1, 2]
+    assert whole_seeds([]).tolist() == []
+
+
+@pytest.mark.parametrize("value", [7.9, 7.0, True, "7", None, -1, 2**63, np.float64(3)])
+def test_a_setting_that_is_no_whole_number_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"steps must be (a whole number|at least 0)"):
+        whole_number("steps", value)
+    assert whole_number("steps", np.int32(7)) == 7

@@ -188,3 +188,13 @@ def test_other_errors():
     assert env.render() is None
     with pytest.raises(ValueError, match="action 5 is not a Move"):
         env.step(5)
+
+
+@pytest.mark.parametrize("seed", [7.9, True, "7", -1])
+def test_a_level_seed_that_would_be_rounded_is_refused(seed):
+    with pytest.raises(ValueError, match="level_seed must be"):
+        WorldEnv(Maze(5)).reset(options={"level_seed": seed})
+    with pytest.raises(ValueError, match="seed must be"):
+        WorldVectorEnv(Maze(5), 2).reset(seed=[0, seed])
+    with pytest.raises(ValueError, match="seed must be"):
+        WorldVectorEnv(Maze(5), 2).reset(seed=seed)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.rule import Measured, Rule, measured_of, parse
+from goalscope.files import read_text
 
 Status = Literal["stands", "falls", "no evidence"]
 Role = Literal["root", "supports", "attacks"]
@@ -101,10 +102,7 @@ def read_argument(path: str | Path) -> Argument:
             raise FileNotFoundError(f"no argument file {path}; {hint}")
         text = (files("goalscope") / "data" / "arguments" / f"{path}.toml").read_text(encoding="utf-8")
     else:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
+        text = read_text(file)
     return parse_argument(text, str(path))
 
 
@@ -121,7 +119,7 @@ def parse_argument(text: str, name: str = "argument") -> Argument:
         ValueError: it is no argument.
     """
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"{name} is not valid TOML: {error}") from error
     _known(data, _TOP, name)

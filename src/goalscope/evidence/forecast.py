@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from goalscope.evidence.rule import Rule, parse
+from goalscope.files import decoded
 
 KINDS = ("threshold", "sign", "claim", "choice", "numeric", "conditional")
 SUM_SLACK = 1e-6
@@ -100,7 +101,7 @@ def read_text(name_or_path: str) -> tuple[str, str]:
 
     Raises:
         FileNotFoundError: neither; with what is packaged.
-        ValueError: it is not UTF-8 text.
+        ValueError: it is no text in UTF-8 (or UTF-16 with its mark).
     """
     folder = files("goalscope") / "data" / "forecasts"
     packaged = sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
@@ -111,10 +112,7 @@ def read_text(name_or_path: str) -> tuple[str, str]:
         near = difflib.get_close_matches(name_or_path, packaged, 1)
         hint = f"; did you mean the packaged {near[0]}?" if near else f"; packaged: {', '.join(packaged)}"
         raise FileNotFoundError(f"no forecast file {name_or_path}{hint}")
-    try:
-        return path.name, path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file (byte {error.start} is not UTF-8)") from error
+    return path.name, decoded(path.read_bytes(), str(path))
 
 
 def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
@@ -129,7 +127,7 @@ def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
             0..1, a group that does not sum to 1, an id used twice, a condition on itself, a rule that is none.
     """
     try:
-        table = tomllib.loads(text)
+        table = tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         why = "brackets inside of brackets too deep" if isinstance(error, RecursionError) else error
         raise ValueError(f"{name}: not valid TOML: {why}") from error

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goalscope.evidence.finding import SCHEMA, Finding, from_row, read_findings, to_table
-from goalscope.files import whole_file
+from goalscope.files import read_text, whole_file
 
 TABLE_SCHEMA = pa.schema(
     [
@@ -192,7 +192,7 @@ def figure_of(identifier: str, run: Path, page: Path) -> tuple[str, str]:
         (link relative to `page`, title), or ('', '') where no figure draws it.
     """
     try:
-        for entry in json.loads((run / "figures" / "index.json").read_text(encoding="utf-8")):
+        for entry in json.loads(read_text(run / "figures" / "index.json")):
             if any(fnmatch.fnmatchcase(identifier, pattern) for pattern in entry.get("findings", ())):
                 return os.path.relpath(run / "figures" / str(entry["file"]), page), str(entry["title"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -20,11 +20,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from goalscope.files import write_folder
+from goalscope.files import decoded, write_folder
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
 from goalscope.policies.weights import check_numbers, is_lc0, read_tensors
 from goalscope.showing import drawing, text
+from goalscope.worlds.contract import whole_number
 
 PACKAGED = Path(__file__).parent / "packaged"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -72,7 +73,7 @@ def packaged() -> list[Packaged]:
     return [
         Packaged(
             folder.name,
-            _read(folder / CARD).decode("utf-8"),
+            decoded(_read(folder / CARD), str(folder / CARD)),
             _parse_config(_read(folder / CONFIG), folder / CONFIG),
             folder,
         )
@@ -143,7 +144,7 @@ def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device =
     checked = _parse_config(json.dumps(config).encode(), Path("config"))
     constructor, arguments = arguments_of(checked["architecture"], Path("config"))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(whole_number("seed", seed))
         module = constructor(**arguments)
     data = safetensors.torch.save(_contiguous(module))
     own = {"architecture": checked["architecture"], "training": {"steps": 0, "seed": seed}}
@@ -277,7 +278,7 @@ def _config_of(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any],
 def _parse_config(data: bytes, path: Path) -> dict[str, Any]:
     """A config whose `architecture` has a known name and plausible arguments."""
     try:
-        config = json.loads(data.decode("utf-8"))
+        config = json.loads(decoded(data, str(path)))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     architecture = config.get("architecture") if isinstance(config, dict) else None

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goalscope.evidence.finding import LATER
+from goalscope.files import decoded, read_text
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def read_run(folder: Path) -> Run:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(_existing(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(decoded(_existing(path).read_bytes(), path.name))
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON ({error}): run the study again to rewrite it") from error
 
 
@@ -229,9 +230,9 @@ def _picture(entry: Any, index: Path) -> Picture:
         raise ValueError(f"{index}: {name!r} is not a plain file name: figures lie beside their index")
     path = _existing(index.parent / name)
     try:
-        svg = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: an SVG figure was expected") from error
+        svg = read_text(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: an SVG figure was expected") from error
     words = {key: _text(entry, key, index) for key in ("title", "alt")}
     extra = {key: str(entry.get(key) or "") for key in ("caption", "section")}
     return Picture(file=name, svg=svg, **words, **extra)

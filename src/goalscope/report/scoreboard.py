@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from goalscope.files import write_whole
+from goalscope.files import read_text, write_whole
 from goalscope.report.html import number
 from goalscope.report.inline import figure_markup
 from goalscope.report.templates import style, template
@@ -46,9 +46,9 @@ def write_scoreboard(folder: str | os.PathLike[str]) -> Path:
     if not source.is_file():
         raise FileNotFoundError(f"{source} is missing; 'goalscope forecast score' writes it")
     try:
-        board = json.loads(source.read_text(encoding="utf-8"))
+        board = json.loads(read_text(source))
         page = render(board, {s["figure"]: _drawing(folder, s["figure"]) for s in board["subjects"]})
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{source} is damaged ({error!r}); 'goalscope forecast score' writes it anew"
         ) from error
@@ -149,7 +149,7 @@ def _drawing(folder: Path, name: str) -> str:
         return ""
     if PurePosixPath(name).name != name:
         raise ValueError(f"{name!r} is not a plain file name: diagrams lie beside scoreboard.json")
-    return (folder / name).read_text(encoding="utf-8")
+    return read_text(folder / name)
 
 
 def _score(value: float | None) -> str:

@@ -18,6 +18,7 @@ from goalscope.methods.behaviour import reach
 from goalscope.policies.given import module_of
 from goalscope.rollout.forward import answer, encoded, evaluating
 from goalscope.showing import drawing, text
+from goalscope.worlds.contract import whole_number
 from goalscope.worlds.maze import MazeState, Move
 from goalscope.worlds.maze.paths import Squares
 
@@ -132,7 +133,7 @@ def sample_walks(field: Fields, steps: int, seed: int) -> Walks:
     """Walks drawn from the fields, from the start to the cheese or for `steps` steps."""
     squares, node = field.squares, field.squares.start
     cumulative = field.moves.cumsum(1)
-    rng = np.random.default_rng(seed)
+    steps, rng = whole_number("steps", steps), np.random.default_rng(whole_number("seed", seed))
     nodes, taken, going = (np.empty((steps, len(node)), t) for t in (np.int64, np.int64, bool))
     for t in range(steps):
         draw = rng.random(len(node)) * cumulative[node, -1]

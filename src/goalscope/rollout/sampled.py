@@ -11,7 +11,7 @@ import torch
 from goalscope.policies.given import module_of
 from goalscope.rollout.forward import answer, encoded, evaluating, first_carry
 from goalscope.showing import drawing, text
-from goalscope.worlds.contract import take
+from goalscope.worlds.contract import take, whole_number
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
         ValueError: the module cannot take the world's observations, or gives no logits for its actions.
     """
     module = module_of(policy)
-    generator = torch.Generator().manual_seed(seed)
+    steps = whole_number("steps", steps)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed))
     recurrent = hasattr(module, "initial_carry")
     available = len(world.moves) if hasattr(world, "moves") else None
     n = len(world.observe(state))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from goalscope.training.loop import follow
 from goalscope.training.ppo import FIRST_TRAINING_SEED, advantages, renewed
 from goalscope.training.saved_state import read_state, state_of, tensors_of, write_state
-from goalscope.worlds.contract import World, concatenate, take
+from goalscope.worlds.contract import World, concatenate, take, whole_number
 
 VALUE_CLIP = 0.5
 """largest value error, in units of the value head, that counts in full (the Huber loss's bend)"""
@@ -247,6 +247,8 @@ def imitate(
     Raises:
         ValueError: the folder holds a run with other hyperparameters, another seed or another network.
     """
+    whole_number("seed", seed)
+    whole_number("steps", config.steps)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     policy.train()

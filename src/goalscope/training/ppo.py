@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from goalscope.training.loop import follow
 from goalscope.training.saved_state import read_state, state_of, tensors_of, write_state
-from goalscope.worlds.contract import World, concatenate, take
+from goalscope.worlds.contract import World, concatenate, take, whole_number
 
 # Training levels have seeds from here on: a study's levels, with smaller seeds, are unseen.
 FIRST_TRAINING_SEED = 1_000_000_000
@@ -284,6 +284,8 @@ def train(
     Raises:
         ValueError: the folder holds a run with other hyperparameters, another seed, network or start.
     """
+    whole_number("seed", seed)
+    whole_number("steps", config.steps)
     folder = Path(folder)
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     policy.train()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from goalscope.files import read_text
 
 
 def text_of(what: str) -> str:
@@ -10,19 +10,17 @@ def text_of(what: str) -> str:
     if is_fen(what):
         return what
     try:
-        text = Path(what).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{what} is not a text file (byte {error.start} is not UTF-8)") from error
+        text = read_text(what, windows=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{what!r} is neither a file nor a FEN (eight rows joined by '/')") from error
-    if not text.strip("\ufeff \t\r\n"):
+    if not text.strip():
         raise ValueError(f"{what} is empty: it must hold a maze, a Sokoban level or a FEN")
     return text
 
 
 def is_fen(text: str) -> bool:
     """Eight rows with slashes between them, of pieces and digits: neither a maze nor a plausible path."""
-    rows = (text.split() or [""])[0].split("/")
+    rows = (text.removeprefix("\ufeff").split() or [""])[0].split("/")
     return len(rows) == 8 and all(row and not row.strip("pnbrqkPNBRQK0123456789") for row in rows)
 
 

@@ -73,6 +73,55 @@ class World(Protocol[S]):
         ...
 
 
+ANY = 2**63 - 1
+"""the largest whole number that torch and NumPy take as a seed or a count"""
+
+
+def whole_seeds(seeds: Sequence[int] | np.ndarray, last: int = 2**64 - 1) -> np.ndarray:
+    """[N] uint64: seeds as they were given. NumPy would round, wrap or read as text what is no seed.
+
+    Args:
+        seeds: [N] whole numbers, 0 to `last`.
+        last: the largest one.
+
+    Raises:
+        ValueError: another shape, other things than whole numbers, negative or too large ones.
+    """
+    wanted = "seeds must be [N] non-negative integers"
+    if isinstance(seeds, (str, bytes)):
+        raise ValueError(f"{wanted}, got the text {seeds!r:.40}")
+    if isinstance(seeds, np.ndarray):
+        if seeds.ndim != 1 or (seeds.size and seeds.dtype.kind not in "iu"):
+            raise ValueError(f"{wanted}, got {seeds.dtype} {list(seeds.shape)}")
+        extremes = [int(seeds.min()), int(seeds.max())] if seeds.size else []
+    else:
+        try:
+            seeds = list(seeds)
+        except TypeError as error:
+            raise ValueError(f"{wanted}, got {seeds!r:.40}: write [{seeds!r:.40}] for one") from error
+        for i, seed in enumerate(seeds):
+            if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
+                raise ValueError(f"{wanted}, got {np.asarray(seed).dtype}: {seed!r:.40} at {i}")
+        extremes = seeds
+    for seed in extremes:
+        if not 0 <= seed <= last:
+            raise ValueError(f"{wanted} of at most {last}, got {seed}")
+    return np.array(seeds, np.uint64)
+
+
+def whole_number(name: str, value: Any, least: int = 0, last: int = ANY) -> int:
+    """A setting that counts or seeds: 7.9 and True are refused, not made 7 and 1.
+
+    Raises:
+        ValueError: no whole number of `least` to `last`; the message has the setting's name.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} must be a whole number, got {value!r:.40}")
+    if not least <= value <= last:
+        raise ValueError(f"{name} must be at least {least} and at most {last}, got {value}")
+    return int(value)
+
+
 def take(state: S, index: Any) -> S:
     """The levels of `state` that `index` (integers, slice or boolean mask along the first axis) selects."""
     if isinstance(index, (int, np.integer)):

@@ -19,7 +19,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from goalscope.worlds.contract import World, concatenate
+from goalscope.worlds.contract import World, concatenate, whole_number
 
 _LEVEL_SEEDS = 2**31 - 1
 """level seeds are drawn from 0 up to here; Procgen takes no larger ones"""
@@ -146,8 +146,9 @@ class WorldVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 is no level.
         """
         if seed is not None:
-            counted = isinstance(seed, (int, np.integer))
-            each = [int(seed) + i for i in range(self.num_envs)] if counted else list(seed)  # type: ignore
+            counted = np.ndim(seed) == 0  # type: ignore[arg-type]
+            first = [whole_number("seed", seed) + i for i in range(self.num_envs)] if counted else seed
+            each = [None if one is None else whole_number("seed", one) for one in first]  # type: ignore[union-attr]
             if len(each) != self.num_envs:
                 raise ValueError(f"{len(each)} seeds for {self.num_envs} environments: give one for each")
             for i, one in enumerate(each):
@@ -228,7 +229,7 @@ def _chosen(world: World, options: dict[str, Any] | None, count: int) -> tuple[A
     if len(options) > 1:
         raise ValueError(f"reset takes one of the options {', '.join(known)}, got {', '.join(options)}")
     if "level_seed" in options:
-        seeds[:] = int(options["level_seed"])
+        seeds[:] = whole_number("level_seed", options["level_seed"])
         return world.generate(seeds), seeds
     state = world.parse(options["text"]) if "text" in options else options["state"]
     levels, *shape = world.observe(state).shape

@@ -15,6 +15,7 @@ from goalscope.policies.compact import Compact
 from goalscope.rollout import fields, play
 from goalscope.stats import bootstrap_mean
 from goalscope.training.ppo import PPO, placed, train
+from goalscope.worlds.contract import whole_number
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import maze_size
 
@@ -52,7 +53,7 @@ def train_maze(
     where = "anywhere" if cheese_region is None else str(cheese_region)
     folder = Path(out or f"runs/train-maze-{where}-{size}-{seed}")
     world = Maze(size, cheese_region)
-    torch.manual_seed(seed)
+    torch.manual_seed(whole_number("seed", seed))
     policy = Compact(size, CHANNELS, BLOCKS)
     placed(policy, device)
     config = PPO(steps=steps, precision=precision)

@@ -25,7 +25,7 @@ from goalscope.stats import binomial_interval
 from goalscope.training.imitation import Imitation, Teacher, imitate
 from goalscope.training.ppo import PPO, placed, train
 from goalscope.training.sokoban.teachers import Plans, Tables, read_library
-from goalscope.worlds.contract import take
+from goalscope.worlds.contract import take, whole_number
 from goalscope.worlds.sokoban import Sokoban, SokobanState
 from goalscope.worlds.sokoban.text import read_level_file
 
@@ -96,7 +96,7 @@ def train_sokoban(
     chosen = _recipe(recipe, network, steps, precision)
     folder = Path(out or f"runs/train-{recipe}-{network}-{seed}")
     world = Sokoban(chosen.size, chosen.size, chosen.boxes)
-    torch.manual_seed(seed)
+    torch.manual_seed(whole_number("seed", seed))
     policy, architecture = _network(network, chosen)
     placed(policy, device)
     seconds = imitate(policy, world, _teacher(chosen, world, folder, data), folder, chosen.imitation, seed)

@@ -6,35 +6,80 @@ not a position less.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import chess
 import chess.pgn
 
+from goalscope.worlds.chess.pgn import read_games, read_pgn
 from goalscope.worlds.chess.state import faults
+
+__all__ = ["read_epd", "read_games", "read_pgn", "write_epd", "write_pgn"]
 
 
 def read_epd(text: str) -> list[tuple[chess.Board, dict[str, Any]]]:
     """Positions with their operations (`bm`, `id`, ...), one a line; empty lines and those that begin with # are skipped.
 
     Raises:
-        ValueError: a line that is no EPD, or whose position the rules exclude; the message has its number.
+        ValueError: a line that is no EPD, or whose position the rules exclude; one that is cut off, says an operation
+            twice, or has a null move in it; the message has its number.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    # Not splitlines: a line separator of Unicode may stand inside an id.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        line = line.lstrip("\ufeff").strip()
+        if not line or line.startswith("#"):
             continue
-        board = chess.Board()
         try:
-            operations = board.set_epd(line.strip())
+            _check_epd(line)
+            shuffled = chess.Board(" ".join(line.split()[:4]) + " 0 1").has_chess960_castling_rights()
+            board = _Chess960() if shuffled else chess.Board()
+            operations = board.set_epd(line)
+            if shuffled:
+                board = chess.Board(board.fen(en_passant="fen"), chess960=True)
         except (ValueError, IndexError, KeyError) as error:
             raise ValueError(f"line {number} is no EPD: {error}") from error
+        moves = [m for value in operations.values() for m in (value if isinstance(value, list) else [value])]
+        if any(isinstance(move, chess.Move) and not move for move in moves):
+            raise ValueError(f"line {number} is no EPD: it has a null move, which no game has")
         if not board.is_valid():
             raise ValueError(f"line {number} holds an illegal position: {faults(board)}")
         found.append((board, operations))
     return found
+
+
+class _Chess960(chess.Board):
+    """python-chess reads the moves of an operation on a new board of its own class, which must know how to castle."""
+
+    def __init__(self, fen: str | None = chess.STARTING_FEN):
+        super().__init__(fen, chess960=True)
+
+
+def _check_epd(line: str) -> None:
+    """Raises ValueError for what python-chess reads as less than what stands there."""
+    words = line.split(None, 4)
+    if len(words) < 4:
+        raise ValueError(
+            f"it has {len(words)} of the four fields of a position (pieces, side to move, castling, en passant); "
+            "the line may be cut off"
+        )
+    if len(words) < 5:
+        return
+    if words[4][0].isdigit():
+        raise ValueError(
+            f"operations begin with {words[4].split()[0]!r}: a FEN has move counters there, in an EPD they "
+            "are 'hmvc' and 'fmvn'"
+        )
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", words[4])
+    if '"' in bare:
+        raise ValueError("a text begins with '\"' and does not end; the line may be cut off")
+    names = [operation.split()[0] for operation in bare.split(";") if operation.strip()]
+    twice = sorted({name for name in names if names.count(name) > 1 and name != "-"})
+    if twice:
+        raise ValueError(f"the operation {twice[0]!r} stands there twice")
 
 
 def write_epd(boards: Iterable[chess.Board], operations: Sequence[dict[str, Any]] | None = None) -> str:
@@ -54,26 +99,6 @@ def write_epd(boards: Iterable[chess.Board], operations: Sequence[dict[str, Any]
     return "".join(board.epd(**each) + "\n" for board, each in zip(boards, named, strict=True))
 
 
-def read_pgn(text: str) -> Iterator[tuple[chess.Board, dict[str, str]]]:
-    """The last position of each game's main line, with all of its moves on the stack; and its headers.
-
-    Raises:
-        ValueError: a game that cannot be read to its end: its number and what is wrong.
-    """
-    source, number = io.StringIO(text), 0
-    while True:
-        number += 1
-        try:
-            game = chess.pgn.read_game(source)
-        except ValueError as error:
-            raise ValueError(f"game {number} cannot be read: {error}") from error
-        if game is None:
-            return
-        if game.errors:
-            raise ValueError(f"game {number} cannot be read: {game.errors[0]}")
-        yield game.end().board(), dict(game.headers)
-
-
 def write_pgn(boards: Iterable[chess.Board], headers: Sequence[dict[str, str]] | None = None) -> str:
     """The games that the boards' stacks hold.
 
@@ -91,6 +116,10 @@ def write_pgn(boards: Iterable[chess.Board], headers: Sequence[dict[str, str]] |
     games = []
     for board, own in zip(boards, named, strict=True):
         game = chess.pgn.Game.from_board(board)
-        game.headers.update({key: value for key, value in own.items() if key not in ("SetUp", "FEN")})
+        words = {key: value.replace("\\", "\\\\").replace('"', '\\"') for key, value in own.items()}
+        # Where the game begins and by which rules, the board says; a result that differs from its end is the caller's.
+        game.headers.update(
+            {key: value for key, value in words.items() if key not in ("SetUp", "FEN", "Variant")}
+        )
         games.append(str(game))
     return "\n\n".join(games) + ("\n" if games else "")

@@ -69,7 +69,8 @@ def from_boards(boards: Sequence[chess.Board], depth: int = DEPTH) -> ChessState
         depth: H, how many positions to keep of each. Repetitions are counted in the whole stack.
 
     Raises:
-        ValueError: depth below 1, or a move counter beyond 32 bits.
+        ValueError: depth below 1, a move counter beyond 32 bits, a board of another variant of chess, or a null move on
+            a stack.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
@@ -79,6 +80,12 @@ def from_boards(boards: Sequence[chess.Board], depth: int = DEPTH) -> ChessState
     turn, length, fullmove = np.zeros(n, bool), np.zeros(n, np.int32), np.zeros(n, np.int64)
     where: list[int] = []
     for i, board in enumerate(boards):
+        if board.uci_variant != "chess":
+            raise ValueError(
+                f"board {i} is of the variant {board.uci_variant}: only chess and Chess960 are played"
+            )
+        if not all(board.move_stack):
+            raise ValueError(f"board {i} has a null move on its stack, which no game of chess has")
         game = _positions(board, depth)
         turn[i], length[i] = board.turn, len(board.move_stack) + 1
         fullmove[i] = min(board.fullmove_number, 2**62)

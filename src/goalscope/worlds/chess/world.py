@@ -19,7 +19,7 @@ import numpy as np
 
 from goalscope.worlds.chess.planes import encode
 from goalscope.worlds.chess.state import DEPTH, ChessState, faults, from_boards, to_boards
-from goalscope.worlds.contract import Step, take
+from goalscope.worlds.contract import Step, take, whole_seeds
 
 LONGEST_OPENING = 60
 """plies of random play before a generated position, at most"""
@@ -125,7 +125,7 @@ class ChessGame:
     def generate(self, seeds: Sequence[int] | np.ndarray) -> ChessState:
         """Positions after up to 60 plies of uniformly random legal moves from the start, one for each seed."""
         boards = []
-        for seed in np.asarray(seeds):
+        for seed in whole_seeds(seeds):
             rng = np.random.default_rng(int(seed))
             board = chess.Board()
             for _ in range(rng.integers(LONGEST_OPENING + 1)):

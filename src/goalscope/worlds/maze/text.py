@@ -9,7 +9,7 @@ from goalscope.worlds.maze.state import MazeState, checked
 
 def parse_maze(text: str, size: int | None = None) -> MazeState:
     """One maze from its text, centred in a world of side `size` (its own side where None). See `Maze.parse`."""
-    text = text.replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     rows = text.strip("\n").split("\n")
     above = len(text) - len(text.lstrip("\n"))  # empty lines above the maze count as lines
     side = len(rows[0])

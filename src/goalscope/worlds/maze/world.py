@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from goalscope.worlds.contract import Step
+from goalscope.worlds.contract import Step, whole_seeds
 from goalscope.worlds.maze import kernels
 from goalscope.worlds.maze.paths import Squares, free_squares
 from goalscope.worlds.maze.state import MazeState, Move
@@ -52,9 +52,12 @@ class Maze:
 
         Args:
             seeds: [N] non-negative integers.
+
+        Raises:
+            ValueError: other seeds than that.
         """
         # Seeds are spread over the 64-bit space, so that neighbouring ones share no random numbers.
-        seeds = np.asarray(seeds, np.int64).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+        seeds = whole_seeds(seeds) * np.uint64(0xD1342543DE82EF95)
         n = len(seeds)
         walls = np.ones((n, self.size, self.size), bool)
         mouse = np.empty((n, 2), np.int16)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from goalscope.worlds.contract import Step, take
+from goalscope.worlds.contract import Step, take, whole_seeds
 from goalscope.worlds.maze import MazeState, Move, maze_text, parse_maze
 from goalscope.worlds.maze.paths import Squares, free_squares
 from goalscope.worlds.procgen.bytes import (
@@ -106,9 +106,7 @@ class ProcgenMaze:
         Args:
             seeds: [N] level numbers, 0 to 2**31 - 2, as `start_level` of Procgen.
         """
-        seeds = np.asarray(seeds)
-        if seeds.ndim != 1 or (len(seeds) and seeds.dtype.kind not in "iu"):
-            raise ValueError(f"seeds must be [N] integers, got {seeds.dtype} {list(seeds.shape)}")
+        seeds = whole_seeds(seeds)
         if len(seeds) and not (seeds.min() >= 0 and seeds.max() <= LAST_LEVEL):
             raise ValueError(f"Procgen's levels are 0 to {LAST_LEVEL}, got {seeds.min()} to {seeds.max()}")
         before = dataclasses.replace(

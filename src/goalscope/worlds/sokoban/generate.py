@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from goalscope.worlds.contract import whole_seeds
 from goalscope.worlds.sokoban.kernels import MOVE_COLUMNS, MOVE_ROWS
 from goalscope.worlds.sokoban.state import SokobanState
 
@@ -81,10 +82,7 @@ def checked_seeds(seeds: Sequence[int] | np.ndarray) -> np.ndarray:
     Raises:
         ValueError: negative seeds, other numbers than integers, another shape.
     """
-    seeds = np.asarray(seeds)
-    if seeds.ndim != 1 or (seeds.size and (seeds.dtype.kind not in "iu" or seeds.min() < 0)):
-        raise ValueError(f"seeds must be [N] non-negative integers, got {seeds.dtype} {list(seeds.shape)}")
-    return seeds.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+    return whole_seeds(seeds) * np.uint64(0xD1342543DE82EF95)
 
 
 @njit(cache=True, inline="always")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from goalscope.files import read_text
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban.state import SokobanState
 
@@ -102,9 +103,14 @@ def read_levels(text: str) -> LevelFile:
 
 
 def read_level_file(path: str | Path) -> LevelFile:
-    """`read_levels` of a file; raises ValueError that names the file where it has no level."""
+    """`read_levels` of a file in UTF-8, UTF-16 or Windows-1252.
+
+    Raises:
+        ValueError: it is no text or has no level; the message names the file.
+    """
+    text = read_text(path, windows=True)
     try:
-        return read_levels(Path(path).read_text(encoding="utf-8", errors="replace"))
+        return read_levels(text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
