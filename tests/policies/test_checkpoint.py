@@ -372,3 +372,20 @@ def test_untrained_network_has_the_shape_and_its_own_seed():
     assert "training" in first.config and first.config["training"]["steps"] == 0
     with pytest.raises(ValueError, match="no architecture 'transformer'"):
         checkpoint.untrained({"architecture": {"name": "transformer"}}, 0)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.network."])
+def test_a_checkpoint_behind_wrappers_is_the_same_network(tmp_path: Path, prefix: str):
+    config = {"architecture": {"name": "compact", "size": 5, "channels": 4, "blocks": 1}}
+    own = checkpoint.untrained(config, 3).module.state_dict()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tensors = {prefix + name: tensor.contiguous() for name, tensor in own.items()}
+    safetensors.torch.save_file(tensors, tmp_path / "a.safetensors")
+    found = checkpoint.load(tmp_path / "a.safetensors").module.state_dict()
+    assert all(torch.equal(found[name], own[name]) for name in own)
+
+
+@pytest.mark.parametrize("seed", [1.5, True, "1"])
+def test_a_seed_of_weights_that_would_be_rounded_is_refused(seed: object):
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        checkpoint.untrained({"architecture": {"name": "compact", "size": 5}}, seed)  # type: ignore[arg-type]

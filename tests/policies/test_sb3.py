@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -179,3 +180,38 @@ def test_a_q_network_is_refused(tmp_path: Path):
     model.save(tmp_path / "dqn.zip")
     with pytest.raises(ValueError, match=r"no actor-critic policy .*begin with q_net"):
         load_sb3(tmp_path / "dqn.zip", Maze(5))
+
+
+NORMALISED = {"dtype": "float32", "low": "[[[-10. ... -10.]]]", "high": "[[[10.]]]"}
+SPACES = {
+    "VecNormalize": ("observation_space", NORMALISED, r"Box float32 \[3, 5, 5\] from -10 to 10"),
+    "floats": ("observation_space", {"dtype": "float32"}, r"Box float32 \[3, 5, 5\] from 0 to 255"),
+    "other bounds": ("observation_space", {"high": "[[[1 1 ... 255]]]"}, r"Box uint8 \[3, 5, 5\] from 0 to 1\.\.255"),
+    "flat": ("observation_space", {"_shape": "[75]"}, r"Box uint8 \[75\]"),
+    "another kind": ("observation_space", {":type:": "<class 'gymnasium.spaces.dict.Dict'>"}, "observations Dict"),
+    "actions from 1": ("action_space", {"start": "1"}, "actions Discrete 5 from 1"),
+    "another number": ("action_space", {"n": "6"}, "actions Discrete 6 from 0, this world has Discrete 5 from 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SPACES)
+def test_other_spaces_than_the_worlds_are_refused(tmp_path: Path, case: str):
+    key, change, message = SPACES[case]
+    saved(tmp_path / "model.zip", Maze(5))
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        settings = json.loads(archive.read("data"))
+    settings[key].update(change)
+    edited(tmp_path / "model.zip", data=json.dumps(settings).encode())
+    with pytest.raises(ValueError, match=f"was trained .*{message}"):
+        load_sb3(tmp_path / "model.zip", Maze(5))
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module."])
+def test_a_policy_saved_behind_a_wrapper_is_the_same(tmp_path: Path, prefix: str):
+    saved(tmp_path / "model.zip", Maze(5))
+    expected = load_sb3(tmp_path / "model.zip", Maze(5)).module.state_dict()
+    state, file = {f"{prefix}{k.removeprefix('policy.')}": v for k, v in expected.items()}, io.BytesIO()
+    torch.save(state, file)
+    edited(tmp_path / "model.zip", **{"policy.pth": file.getvalue()})
+    found = load_sb3(tmp_path / "model.zip", Maze(5)).module.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

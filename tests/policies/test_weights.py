@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from goalscope.policies import checkpoint, weights
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
+from goalscope.policies.weights import read_tensors, unwrapped
 
 CONFIG = {"architecture": {"name": "compact", "size": 5, "channels": 4, "blocks": 1}}
 DOCUMENTED = (ValueError, KeyError, FileNotFoundError)
@@ -189,3 +190,56 @@ def test_any_json_as_architecture_gives_only_documented_errors(tmp_path: Path, a
         Compact(size=5, channels=4, blocks=1).state_dict(), tmp_path / "model.safetensors"
     )
     assert outcome(tmp_path) in {"ValueError", "loaded"}
+
+
+LAYERS = {name: torch.full((2,), float(i)) for i, name in enumerate(("a.weight", "a.bias", "b.weight"))}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "_orig_mod.module.", "model.", "policy.network.", "x.y.module."]
+)
+def test_a_prefix_of_all_layers_is_taken_off(prefix: str):
+    found = unwrapped({prefix + name: t for name, t in LAYERS.items()}, LAYERS, Path("x"))
+    assert list(found) == list(LAYERS) and all(torch.equal(found[name], LAYERS[name]) for name in LAYERS)
+
+
+def test_a_wrapped_part_of_a_network_is_found():
+    names = ["a._orig_mod.weight", "a._orig_mod.bias", "b.module.weight"]
+    assert list(unwrapped(dict(zip(names, LAYERS.values(), strict=True)), LAYERS, Path("x"))) == list(LAYERS)
+
+
+def test_what_is_named_by_the_network_itself_stays():
+    own = {f"module.{name}": t for name, t in LAYERS.items()}
+    assert list(unwrapped(own, own, Path("x"))) == list(own)
+    other = {"c.weight": torch.ones(1), "d.weight": torch.ones(1)}
+    assert list(unwrapped(other, LAYERS, Path("x"))) == list(other), (
+        "other layers keep their names in messages"
+    )
+
+
+def test_prefixes_that_are_no_prefix_of_all_are_named():
+    mixed = {"module.a.weight": torch.ones(1), "module.a.bias": torch.ones(1), "b.weight": torch.ones(1)}
+    with pytest.raises(
+        ValueError, match=r"2 of 3 layers have the prefix of a wrapper \(module\.a\.weight\).*b\.weight"
+    ):
+        unwrapped(mixed, LAYERS, Path("x"))
+    twice = {**LAYERS, "a.module.weight": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"the layer a\.weight twice"):
+        unwrapped(twice, LAYERS, Path("x"))
+    both = {f"{prefix}.{name}": t for prefix in ("online", "target") for name, t in LAYERS.items()}
+    with pytest.raises(
+        ValueError, match=r"under the prefix 'online\.' and under 'target\.', and 3 other layers; say which"
+    ):
+        unwrapped(both, LAYERS, Path("x"))
+    lightning = {**{f"net.{name}": t for name, t in LAYERS.items()}, "loss.weight": torch.ones(1)}
+    with pytest.raises(ValueError, match=r"under the prefix 'net\.', and 1 other layers"):
+        unwrapped(lightning, LAYERS, Path("x"))
+
+
+def test_a_zip_of_files_is_named_with_its_members():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("run/a.pth", b"1")
+        archive.writestr("run/b.pth", b"2")
+    with pytest.raises(ValueError, match=r"a zip archive of 2 files \(run/a\.pth, run/b\.pth\): unpack it"):
+        read_tensors(data.getvalue(), Path("x.zip"))

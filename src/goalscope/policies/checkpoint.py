@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from goalscope.files import decoded, write_folder
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
-from goalscope.policies.weights import check_numbers, is_lc0, read_tensors
+from goalscope.policies.weights import check_numbers, is_lc0, read_tensors, unwrapped
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import whole_number
 
@@ -122,7 +122,6 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
         else:
             config, source = _config_of(path, metadata)
             module = _build(config["architecture"], source, tensors, weights)
-            module.load_state_dict(tensors)
     name = path.resolve().name if path.is_dir() else path.stem.removesuffix(".pb")
     return Policy(placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
 
@@ -250,8 +249,10 @@ def _read(path: Path) -> bytes:
 
 def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The IMPALA network of a state dict that somebody else wrote, and the config it would have had."""
-    from goalscope.policies.impala import from_state_dict
+    from goalscope.policies.impala import Impala, from_state_dict
 
+    with torch.device("meta"):
+        tensors = unwrapped(tensors, Impala().state_dict().keys(), path)
     try:
         module = from_state_dict(tensors)
     except ValueError as error:
@@ -297,7 +298,7 @@ def _parse_config(data: bytes, path: Path) -> dict[str, Any]:
 def _build(
     architecture: Mapping[str, Any], config: Path, tensors: Mapping[str, Tensor], weights: Path
 ) -> nn.Module:
-    """The module of a config, once its layers are known to be those of the file.
+    """The module of a config with the weights of a file, once its layers are known to be those of the file.
 
     They are compared without allocating anything, so that a damaged config cannot ask for all of the memory.
     """
@@ -305,9 +306,13 @@ def _build(
     constructor, arguments = arguments_of(architecture, config)
     try:
         with torch.device("meta"):
-            check_layers(constructor(**arguments).state_dict(), tensors, name, weights)
+            expected = constructor(**arguments).state_dict()
+        tensors = unwrapped(tensors, expected.keys(), weights)
+        check_layers(expected, tensors, name, weights)
         # Initial weights are drawn and then overwritten; the caller's random numbers must not notice.
         with torch.random.fork_rng(devices=[]):
-            return constructor(**arguments)
+            module = constructor(**arguments)
+        module.load_state_dict(tensors)
+        return module
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{config}: architecture {name} with {arguments}: {error}") from error

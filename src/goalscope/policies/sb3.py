@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
 
 from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy, check_layers
-from goalscope.policies.weights import check_numbers, read_tensors
+from goalscope.policies.weights import check_numbers, read_tensors, unwrapped
 from goalscope.worlds.contract import World
 from goalscope.worlds.gym import WorldEnv
 
@@ -96,8 +96,9 @@ def load_sb3(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is damaged or no such model, holds settings that must be given, or its layers are
-            not those of the world's spaces (the message names the layer and both shapes).
+        ValueError: the file is damaged or no such model, was trained on other spaces than the world's (the message has
+            both), holds settings that must be given, or its layers are not those of the world's spaces (the message
+            names the layer and both shapes).
     """
     path = Path(path)
     if not path.is_file():
@@ -106,20 +107,22 @@ def load_sb3(
     settings, weights = _contents(data, path)
     tensors, _ = read_tensors(weights, path / "policy.pth")
     check_numbers(tensors, path)
+    tensors = unwrapped(tensors, ("action_net.weight",), path)
     if "action_net.weight" not in tensors or "mlp_extractor.policy_net.0.weight" not in tensors:
         raise ValueError(
             f"{path} holds no actor-critic policy of PPO or A2C with hidden layers (its layers begin with "
             f"{', '.join(sorted({name.split('.')[0] for name in tensors}))}); other kinds are not read"
         )
+    env = WorldEnv(world)
     told = _told(settings.get("policy_kwargs"), set(policy_kwargs), path)
     arguments = {**_shaped(tensors), **told, **policy_kwargs}
-    env = WorldEnv(world)
     try:
         with torch.random.fork_rng(devices=[]):
             policy = ActorCriticPolicy(env.observation_space, env.action_space, lambda _: 0.0, **arguments)
     except (TypeError, AssertionError, RuntimeError) as error:
         raise ValueError(f"{path}: no policy for observations {world.observation_shape}: {error}") from error
     check_layers(policy.state_dict(), tensors, "of Stable-Baselines3 for this world", path)
+    _check_spaces(settings, env, path)
     policy.load_state_dict(tensors)
     words = {name: getattr(value, "__name__", value) for name, value in arguments.items()}
     config = {"architecture": {"name": "stable-baselines3", **words}}
@@ -159,6 +162,46 @@ def _contents(data: bytes, path: Path) -> tuple[dict[str, Any], bytes]:
         ) from error
     except (zipfile.BadZipFile, ValueError, RecursionError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} is truncated, damaged or no zip file ({error}); save it again") from error
+
+
+def _check_spaces(settings: Mapping[str, Any], env: WorldEnv, path: Path) -> None:
+    """Raises ValueError where the spaces that the file says in plain text are not the world's.
+
+    The bounds are printed arrays, shortened by NumPy where they are long: every number that is left must be the world's.
+    """
+    space, actions = env.observation_space, env.action_space
+    said = settings.get("observation_space")
+    if isinstance(said, dict):
+        kind = str(said.get(":type:", "")).split(".")[-1].strip("'>")
+        shape = [int(length) for length in re.findall(r"\d+", str(said.get("_shape", said.get("shape"))))]
+        bounds = [sorted(_numbers(said.get(bound))) for bound in ("low", "high")]
+        theirs = f"{kind} {said.get('dtype')} {shape} from {_words(bounds[0])} to {_words(bounds[1])}"
+        ours = f"Box {space.dtype} {list(space.shape or ())} from 0 to 255"
+        if (kind, said.get("dtype"), shape, bounds) != (
+            "Box",
+            str(space.dtype),
+            list(space.shape or ()),
+            [[0.0], [255.0]],
+        ):
+            raise ValueError(
+                f"{path} was trained on observations {theirs}, this world gives {ours}: a wrapper (VecNormalize, a frame "
+                "stack, a conversion) stood between; train on the world's own observations, or give the world it saw"
+            )
+    said = settings.get("action_space")
+    if isinstance(said, dict):
+        kind = str(said.get(":type:", "")).split(".")[-1].strip("'>")
+        theirs = f"{kind} {said.get('n', said.get('_shape'))} from {said.get('start', 0)}"
+        ours = f"Discrete {actions.n} from 0"  # type: ignore[attr-defined]
+        if theirs != ours:
+            raise ValueError(f"{path} was trained with the actions {theirs}, this world has {ours}")
+
+
+def _numbers(printed: Any) -> set[float]:
+    return {float(number) for number in re.findall(r"-?(?:inf|nan|\d+\.?\d*(?:e[+-]?\d+)?)", str(printed))}
+
+
+def _words(bounds: list[float]) -> str:
+    return "..".join(f"{bound:g}" for bound in dict.fromkeys((bounds[0], bounds[-1]))) if bounds else "?"
 
 
 def _shaped(tensors: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
             "world), which needs the extra sb3"
         )
     if data[:2] == b"PK":
+        _check_archive(data, path)
         return _state_dict(_load_torch(data, path), path), None
     if data[:1] == b"\x80" and data[8:9] != b"{":
         raise ValueError(
@@ -60,6 +62,21 @@ def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
             f"file of torch.save ({str(error) or type(error).__name__}); copy or download it again"
         ) from error
     return tensors, header.get("__metadata__") or {}
+
+
+def _check_archive(data: bytes, path: Path) -> None:
+    """Raises ValueError for a zip of files, which torch.save did not write: says what is in it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return  # torch's reader says what is damaged
+    if names and not any(name.endswith(("data.pkl", "constants.pkl")) for name in names):
+        shown = ", ".join(name[:60] for name in sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
+        raise ValueError(
+            f"{path} is a zip archive of {len(names)} file{'s' * (len(names) > 1)} ({shown}): unpack it and give the one "
+            "that is meant"
+        )
 
 
 def _load_torch(data: bytes, path: Path) -> Any:
@@ -106,6 +123,64 @@ def _is_dense(tensor: Tensor) -> bool:
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+WRAPPERS = ("module", "_orig_mod")
+"""what DataParallel and torch.compile put before the names of a network, or of a part of it"""
+
+
+def unwrapped(tensors: Mapping[str, Tensor], expected: Collection[str], path: Path) -> dict[str, Tensor]:
+    """The tensors without the prefixes that wrappers put before the names of all layers, or of a whole part.
+
+    Args:
+        tensors: by layer name.
+        expected: names of the network's own layers, all or some.
+        path: where they came from, for messages.
+
+    Raises:
+        ValueError: some layers have a wrapper's prefix and some do not, two would get one name, or there are several
+            networks under different prefixes; the message names them.
+    """
+    known, found = set(expected), dict(tensors)
+    while found and not known & found.keys():
+        first = next(iter(found)).partition(".")[0]
+        if not all(name.startswith(f"{first}.") for name in found):
+            break
+        found = {name.partition(".")[2]: tensor for name, tensor in found.items()}
+    wrapped = [name for name in found if name.partition(".")[0] in WRAPPERS]
+    if 0 < len(wrapped) < len(found) and not known.issuperset(wrapped):
+        other = next(name for name in found if name not in wrapped)
+        raise ValueError(
+            f"{path}: {len(wrapped)} of {len(found)} layers have the prefix of a wrapper ({wrapped[0][:80]}) and the "
+            f"others have not ({other[:80]}): it is put together of two; write the state dict of one network"
+        )
+    plain = [".".join(part for part in name.split(".") if part not in WRAPPERS) for name in found]
+    if not known >= found.keys() and known & set(plain):
+        twice = [name for name in plain if plain.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f"{path} has the layer {twice[0][:80]} twice, once with the prefix of a wrapper; drop one of them"
+            )
+        found = dict(zip(plain, found.values(), strict=True))
+    if known & found.keys():
+        return found
+    _check_several(tensors, known, path)
+    return dict(tensors)
+
+
+def _check_several(tensors: Mapping[str, Tensor], known: set[str], path: Path) -> None:
+    """Raises ValueError where the layers under one prefix are the network's, and there are other prefixes."""
+    prefixes = dict.fromkeys(
+        name[: -len(layer)] for layer in known for name in tensors if name.endswith(f".{layer}")
+    )
+    whole = [p for p in prefixes if all(f"{p}{layer}" in tensors for layer in known)]
+    if whole:
+        kept = f"{{k.removeprefix({whole[0]!r}): v for k, v in state.items() if k.startswith({whole[0]!r})}}"
+        others = len(tensors) - len(known)
+        raise ValueError(
+            f"{path} holds the network under the prefix {' and under '.join(map(repr, sorted(whole)))}, and {others} other "
+            f"layers; say which is meant by writing those of one prefix: torch.save({kept}, path)"
+        )
 
 
 def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:

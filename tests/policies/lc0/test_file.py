@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import io
 import random
+import tarfile
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -90,6 +92,18 @@ def test_layers_that_are_none(layer: list, message: str):
 def test_plain_and_packed_are_the_same_network():
     first, second = (load_lc0(small(packed=packed), NAME)[0].state_dict() for packed in (True, False))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_archives_of_several_networks_are_named():
+    with pytest.raises(ValueError, match="several gzip files one after another"):
+        unpack(gzip.compress(b"a") + gzip.compress(b"b"), NAME)
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name in ("first.pb", "second.pb"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(ValueError, match=r"a tar archive \(first\.pb, second\.pb\): unpack it"):
+        unpack(data.getvalue(), NAME)
+    assert unpack(gzip.compress(b"a"), NAME) == b"a"
 
 
 @pytest.mark.parametrize("kept", [2, 3, 11, 100, -1, -9])

@@ -125,3 +125,62 @@ def test_pgn_comes_back_with_its_moves() -> None:
     assert start.fen() == chess.STARTING_FEN
     with pytest.raises(ValueError, match="game 2 cannot be read"):
         list(read_pgn("1. e4 e5 *\n\n1. e5 *\n"))
+
+
+@pytest.mark.parametrize(
+    "themes",
+    [
+        "['mateIn2', 'short']", "['mateIn2' 'short']", '["mateIn2","short"]', "[mateIn2 short]", "{mateIn2,short}",
+        " mateIn2  short", ["mateIn2", "short"], ("short", "mateIn2"),
+    ],
+)  # fmt: skip
+def test_themes_in_every_form_of_a_list(themes: object) -> None:
+    (puzzle,) = parse_puzzles([{**GOOD, "Themes": themes}]).puzzles
+    assert puzzle.themes == {"mateIn2", "short"}
+    (empty,) = parse_puzzles([{**GOOD, "Themes": "[]"}]).puzzles
+    assert empty.themes == frozenset()
+
+
+def test_moves_may_be_a_list_too() -> None:
+    for moves in (GOOD["Moves"].split(), str(GOOD["Moves"].split())):
+        check(parse_puzzles([{**GOOD, "Moves": moves}]).puzzles[0])
+
+
+@pytest.mark.parametrize("themes", ["['mateIn2', 'sho", "mateIn2 'short'", 3.5])
+def test_a_damaged_list_of_themes_is_rejected(themes: object) -> None:
+    (rejected,) = parse_puzzles([{**GOOD, "Themes": themes}]).rejected
+    assert "Themes" in rejected.reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_of_spreadsheets(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    names = ["Themes", "Rating", "FEN", "PuzzleId", "Moves"]
+    with open(tmp_path / "a.csv", "w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(
+            file, names, delimiter=delimiter, extrasaction="ignore", quoting=csv.QUOTE_ALL
+        )
+        writer.writeheader()
+        writer.writerow(GOOD)
+    check(read_puzzles(tmp_path / "a.csv").puzzles[0])
+
+
+def test_rows_that_were_shifted_or_cut_off_are_named(tmp_path: Path) -> None:
+    good = ",".join(GOOD.values())
+    (tmp_path / "a.csv").write_text(
+        f"{','.join(GOOD)}\n{good}\n{good},more\n\n{good.rsplit(',', 1)[0]}\n{good}\n"
+    )
+    file = read_puzzles(tmp_path / "a.csv")
+    assert len(file) == 2 and [r.row for r in file.rejected] == [2, 3]
+    assert "the row has 6 cells, the header 5" in file.rejected[0].reason
+    (tmp_path / "a.csv").write_text(f"{','.join(GOOD)},FEN\n{good},x\n")
+    with pytest.raises(ValueError, match="the column FEN more than once"):
+        read_puzzles(tmp_path / "a.csv")
+
+
+def test_an_id_of_two_puzzles_is_named_and_the_same_row_twice_is_kept() -> None:
+    other = {**GOOD, "Moves": "e8d7 a2e6"}
+    file = parse_puzzles([GOOD, GOOD, other, {**other, "PuzzleId": "x"}])
+    assert len(file) == 3 and "'00sHx' is that of row 1" in file.rejected[0].reason
+    nameless = {**GOOD, "PuzzleId": ""}
+    assert len(parse_puzzles([nameless, {**nameless, "Moves": "e8d7 a2e6"}])) == 2

@@ -248,3 +248,77 @@ def test_wrong_solutions(moves, message):
         replay(parse_level(SMALL), moves)
     with pytest.raises(ValueError, match="replay takes one level, got 2"):
         replay(read_levels(f"{SMALL}\n\n{SMALL}").states(), "r")
+
+
+def names(text: str) -> list[str]:
+    found = read_levels(text)
+    assert not found.errors, found.errors
+    return [level.name for level in found.levels]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{SMALL}\n\n; 1\n{SMALL}\n\n; 2\n{SMALL}\n", ["level 1", "1", "2"]),
+        (f"; 0\n{SMALL}\n\n{SMALL}\n\n; 2\n{SMALL}\n", ["0", "level 2", "2"]),
+        (f"{SMALL}\n; a\n\n{SMALL}\n; b\n", ["a", "b"]),
+        (f"{SMALL}\n; a\n\n{SMALL}\n\n{SMALL}\n; c", ["a", "level 2", "c"]),
+        (f"; a\n{SMALL}\nTitle: also\n\n{SMALL}\n", ["a", "level 2"]),
+        (f"{SMALL}\n; b\n{SMALL}\n; c\n{SMALL}", ["b", "c", "level 3"]),
+        (f"; a\n{SMALL}\n; b\n{SMALL}", ["a", "b"]),
+        (f"{SMALL}\n\nTitle: a\n\n{SMALL}\n\nTitle: b\n", ["a", "b"]),
+    ],
+)
+def test_a_name_is_of_the_board_that_it_touches(text, expected):
+    assert names(text) == expected
+
+
+def test_names_that_are_empty_do_not_shift_the_others():
+    states = read_levels("\n\n".join([SMALL] * 3)).states()
+    assert names(levels_text(states, ["", "x", "y"]))[1:] == ["x", "y"]
+    assert names(levels_text(states, ["x", "", "y"]))[::2] == ["x", "y"]
+
+
+def test_a_second_title_of_one_board_is_kept_beside_the_first():
+    (level,) = read_levels(f"; a\n{SMALL}\nTitle: b\nTitle: c\n").levels
+    assert (level.name, level.notes["title 2"], level.notes["title 3"]) == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "height"),
+    [
+        (f"  ##  \n-\n{SMALL}", 5),
+        (f"{SMALL}\n_\n _##_", 5),
+        (f"  ##  \n      \n{SMALL}", 5),
+        (f"  ##  \n-\n- -\n{SMALL}\n__\n *#* \n-\n ## ", 10),
+    ],
+)
+def test_a_row_of_floor_between_a_board_and_decoration_is_a_row(text, height):
+    (level,) = read_levels(text).levels
+    assert level.state.walls.shape == (1, height, 6) and level.state.boxes.sum() == 1
+
+
+@pytest.mark.parametrize("gap", ["   ", "-----", "_", "-\n-"])
+def test_a_row_of_floor_between_two_levels_parts_them(gap):
+    assert len(read_levels(f"{SMALL}\n{gap}\n{SMALL}\n{gap}\n").levels) == 2
+    found = read_levels(f"{SMALL}\n{gap}\n#####\n# $.#\n#####\n")
+    assert len(found.levels) == len(found.errors) == 1, "a level without a player is no decoration"
+
+
+def test_boxes_on_goals_outside_are_decoration_and_those_inside_stay():
+    state = parse_level("*#####*\n #@$*.#\n*######")
+    assert level_text(state) == "######\n#@$*.#\n######"
+    with pytest.raises(ValueError, match="no boxes inside its walls"):
+        parse_level("*#####\n #@  #\n #####")
+
+
+def test_what_stands_in_a_comment_of_lines_is_no_level():
+    text = f"{SMALL}\nTitle: a\nComment:\nlike this:\n\n{KINDS}\n-\nComment-End:\n\n{SMALL}\nTitle: b\n"
+    assert names(text) == ["a", "b"]
+    assert names(f"{SMALL}\nComment:\n\n{SMALL}\n") == ["level 1", "level 2"], "no end: no comment of lines"
+
+
+def test_wide_characters_and_blanks_of_web_pages():
+    wide = SMALL.translate({ord(c): ord(c) + 0xFEE0 for c in "#@$."} | {ord(" "): "\u3000"})
+    assert level_text(parse_level(wide)) == SMALL
+    assert level_text(parse_level("\xa0 ####\n ##@ #\n #$ .#\n #####")) == "#####\n##@ #\n#$ .#\n#####"

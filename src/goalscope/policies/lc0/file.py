@@ -7,7 +7,9 @@ Whatever the bytes are, the only error is a ValueError that names the file.
 
 from __future__ import annotations
 
+import io
 import itertools
+import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -208,6 +210,14 @@ def unpack(data: bytes, path: Path, limit: int = LARGEST) -> bytes:
         raise ValueError(f"{path} unpacks to more than the limit of {limit} bytes, and was not opened")
     if not decoder.eof:
         raise ValueError(f"{path} is a truncated gzip ({len(data)} bytes); copy or download it again")
+    if decoder.unused_data.startswith(GZIP):
+        raise ValueError(
+            f"{path} holds several gzip files one after another: give the one network that is meant"
+        )
+    if message[257:262] == b"ustar":
+        with tarfile.open(fileobj=io.BytesIO(message)) as archive:
+            names = ", ".join(name[:60] for name in archive.getnames()[:8])
+        raise ValueError(f"{path} is a tar archive ({names}): unpack it and give the network that is meant")
     return message
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import Any
 
 import chess
 
+from goalscope.files import text_encoding
 from goalscope.worlds.chess.state import faults
 
 COLUMNS = ("PuzzleId", "FEN", "Moves", "Rating", "Themes")
 """what is read; other columns are left alone"""
 LONGEST_LINE = 200
 """plies; a longer list of moves is no puzzle but a damaged row"""
+WIDTH = "\0width"
+"""under this name a row of a CSV has its number of cells and that of the header"""
 LAST_MOVE = 2**31 - 1
 """the greatest move counter that a ChessState holds"""
 
@@ -95,9 +99,14 @@ def read_puzzles(path: str | os.PathLike[str], limit: int | None = None) -> Puzz
 def parse_puzzles(rows: Iterable[Mapping[str, Any]]) -> PuzzleFile:
     """Puzzles from rows with the `COLUMNS` of Lichess; see `read_puzzles`."""
     puzzles, rejected = [], []
+    seen: dict[str, tuple[int, Puzzle]] = {}
     for number, row in enumerate(rows, 1):
         try:
-            puzzles.append(_puzzle(row))
+            puzzle = _puzzle(row)
+            before, first = seen.setdefault(puzzle.id, (number, puzzle))
+            if puzzle.id and (first.board.fen(), first.line) != (puzzle.board.fen(), puzzle.line):
+                raise ValueError(f"PuzzleId {puzzle.id!r} is that of row {before}, which is another puzzle")
+            puzzles.append(puzzle)
         except ValueError as error:
             rejected.append(Rejected(number, str(row.get("PuzzleId") or ""), str(error)))
     return PuzzleFile(tuple(puzzles), tuple(rejected))
@@ -105,9 +114,16 @@ def parse_puzzles(rows: Iterable[Mapping[str, Any]]) -> PuzzleFile:
 
 def _puzzle(row: Mapping[str, Any]) -> Puzzle:
     """One puzzle; raises ValueError that says what is wrong with the row."""
-    fen, text = str(row.get("FEN") or ""), str(row.get("Moves") or "")
+    cells, columns = row.get(WIDTH) or (0, 0)
+    if cells != columns:
+        raise ValueError(
+            f"the row has {cells} cells, the header {columns}: it is cut off, or a comma is not quoted"
+        )
+    fen, text = str(row.get("FEN") or ""), " ".join(_list_of(row.get("Moves"), "Moves"))
     try:
         board = chess.Board(fen)
+        if board.has_chess960_castling_rights():
+            board = chess.Board(fen, chess960=True)
     except ValueError as error:
         raise ValueError(f"illegal FEN {fen[:90]!r}: {error}") from error
     if not board.is_valid():
@@ -136,15 +152,39 @@ def _puzzle(row: Mapping[str, Any]) -> Puzzle:
             board = after.copy()
         else:
             line.append(move)
-    themes = row.get("Themes")
-    words = themes.split() if isinstance(themes, str) else list(themes if themes is not None else ())
     return Puzzle(
         str(row.get("PuzzleId") or ""),
         board,
         tuple(line),
         _rating(row.get("Rating")),
-        frozenset(map(str, words)),
+        frozenset(_list_of(row.get("Themes"), "Themes")),
     )
+
+
+def _list_of(value: Any, column: str) -> list[str]:
+    """Words of a cell: a text of words, a list, or the text of a list as Python, NumPy or JSON print it.
+
+    Raises:
+        ValueError: a word that is none, such as a list that was cut off.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("[", "{", "(") and text[-1:] == {"[": "]", "{": "}", "(": ")"}[text[:1]]:
+            quoted = re.findall(r"'([^']*)'|\"([^\"]*)\"", text)
+            words = [a or b for a, b in quoted] if quoted else re.split(r"[\s,]+", text[1:-1])
+        else:
+            words = text.split()
+    elif value is None or (isinstance(value, float) and value != value):
+        words = []
+    elif isinstance(value, Iterable):
+        words = [str(word) for word in value]
+    else:
+        raise ValueError(f"{column} is {str(value)[:40]!r}, neither a text of words nor a list")
+    words = [word for word in words if word]
+    strange = [word for word in words if not word.isalnum() and not re.fullmatch(r"[\w-]+", word)]
+    if strange:
+        raise ValueError(f"{column} holds {strange[0][:40]!r}, which is no word: {str(value)[:60]!r}")
+    return words
 
 
 def _rating(value: Any) -> int:
@@ -156,10 +196,18 @@ def _rating(value: Any) -> int:
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _check_columns(path, reader.fieldnames or ())
-            yield from reader
+        with open(path, "rb") as source:
+            encoding = text_encoding(source.read(4096))
+        with open(path, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            names = next(reader, [])
+            _check_columns(path, names)
+            for cells in reader:
+                if cells:
+                    # A row of another length is one whose cells were shifted: it is named, not read.
+                    yield dict(zip(names, cells, strict=False)) | {WIDTH: (len(cells), len(names))}
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not a readable CSV file ({error}); a .zst or .gz must be unpacked first"
@@ -179,8 +227,16 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise ValueError(f"{path} is not a readable Parquet file ({error})") from error
 
 
+def _delimiter(header: str) -> str:
+    """What parts the columns: a spreadsheet writes ';' or tabs."""
+    return max(",;\t", key=header.count)
+
+
 def _check_columns(path: Path, names: Iterable[str]) -> None:
     found = list(names)
+    twice = sorted({name for name in COLUMNS if found.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path} has the column {', '.join(twice)} more than once: drop one of them")
     missing = [name for name in COLUMNS if name not in found]
     if missing:
         raise ValueError(

@@ -3,7 +3,8 @@
 A board is a run of lines of '#' wall, ' ', '-' or '_' floor, '@' player, '+' player on a goal, '$' box, '*' box on a
 goal, '.' goal; rows may be run-length encoded ('3#-$2.' is '###-$..') and joined by '|'. Whatever stands between
 boards is names: '; 12' (Boxoban), 'Title: ...', 'Author: ...', or any other line. A board ends at a blank line or a note; a
-line of it that is neither is a row, whatever else stands in it (`_is_note`). Floor outside the walls becomes wall.
+line of it that is neither is a row, whatever else stands in it (`_is_note`). Outside the walls, floor and boxes on goals
+become wall.
 Levels of different size are stacked by putting walls around the smaller ones (`stack`).
 """
 
@@ -31,6 +32,11 @@ _KEYED = re.compile(r"([A-Za-z][A-Za-z ]{0,30}):(.*)")
 """a note of a level, key and value"""
 _WORD = re.compile(r"[^\W\d_]{3}")
 """in a line of prose; no more than two letters in a row are taken for typing errors in a board"""
+_COMMENT = re.compile(r"comment:", re.IGNORECASE)
+_COMMENT_END = re.compile(r"comment[-_ ]?end:?", re.IGNORECASE)
+"""between these two lines nothing is a board (the .sok format of Sokoban YASC)"""
+_WIDE = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: " ", 0xA0: " "}
+"""characters of full width, and the blanks of web pages, as those that they stand for"""
 _BEYOND = "~"
 """stands for what lies after the end of a row"""
 _LARGEST_RUN = 1000
@@ -187,29 +193,76 @@ def levels_text(state: SokobanState, names: Iterable[object] | None = None) -> s
 
 
 def _drafts(text: str) -> Iterator[_Draft]:
-    """The boards of a text with what is said of them; a note after a board is its own unless it has such a one."""
-    current, coming, inside, last_key = _Draft(), {}, False, ""
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for number, line in enumerate(lines, 1):
-        if _is_row(line, inside):
-            if not inside:
+    """The boards of a text with what is said of them.
+
+    A note is of the board that it touches; one that touches both or none is of the board above, unless that has such a one.
+    """
+    current, coming, last_key = _Draft(), {}, ""
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").translate(_WIDE)
+    lines = plain.split("\n")
+    kinds = _kinds(lines)
+    for number, (line, kind) in enumerate(zip(lines, kinds, strict=True), 1):
+        if kind == "row":
+            if number == 1 or kinds[number - 2] != "row":
                 if current.line:
                     yield current
-                current, coming, inside, last_key = _Draft(number, notes=coming), {}, True, ""
+                current, coming, last_key = _Draft(number, notes=coming), {}, ""
             _read_row(current, line, number)
             continue
-        inside = False
         words = line.strip(" \t-_=;:'\"")
         if not words:
             continue
         key, value = _note(line.strip(), words, last_key)
-        fresh = not current.line or bool(coming) or (key in current.notes and key != last_key)
-        notes = coming if fresh else current.notes
+        above, below = _touches(kinds, number - 1)
         follows = key == last_key and key in ("solution", "comment")
-        notes[key] = (notes.get(key, "") + ("" if key == "solution" else "\n") + value) if follows else value
+        taken = key in current.notes and not follows
+        fresh = not current.line or bool(coming) or (below and not above) or (taken and (below or not above))
+        notes = coming if fresh else current.notes
+        if taken and not fresh:  # what is said of a board twice is kept; the first is its title
+            key = next(f"{key} {k}" for k in range(2, len(lines) + 2) if f"{key} {k}" not in notes)
+        if follows and key in notes:
+            value = notes[key] + ("" if key == "solution" else "\n") + value
+        notes[key] = value
         last_key = key
     if current.line:
         yield current
+
+
+def _kinds(lines: Sequence[str]) -> list[str]:
+    """What each line is: 'row', 'note' or 'blank'.
+
+    Lines of floor alone part boards from each other, but are rows of a board where one side of them is decoration.
+    """
+    kinds, inside, until = [], False, -1
+    for i, line in enumerate(lines):
+        if until < i and _COMMENT.fullmatch(line.strip()):
+            until = next((k for k in range(i + 1, len(lines)) if _COMMENT_END.match(lines[k].strip())), -1)
+        inside = i > until and _is_row(line, inside)
+        kinds.append(
+            "row" if inside else "note" if line.strip(_FLOOR) else "gap" if line and i > until else "blank"
+        )
+    i = 0
+    while i < len(kinds):
+        end = next((k for k in range(i, len(kinds)) if kinds[k] != "gap"), len(kinds))
+        if kinds[i] == "gap" and i > 0 and end < len(kinds) and kinds[i - 1] == kinds[end] == "row":
+            start = next((k + 1 for k in range(i - 1, -1, -1) if kinds[k] != "row"), 0)
+            stop = next((k for k in range(end, len(kinds)) if kinds[k] != "row"), len(kinds))
+            if _is_decoration(lines[start:i]) or _is_decoration(lines[end:stop]):
+                kinds[i:end] = ["row"] * (end - i)
+        i = max(end, i + 1)
+    return ["blank" if kind == "gap" else kind for kind in kinds]
+
+
+def _is_decoration(rows: Sequence[str]) -> bool:
+    """Walls, floor and boxes on goals only: no level, so part of the one that it stands beside."""
+    return not set("".join(rows)) - set("#*" + _FLOOR + _RUNS)
+
+
+def _touches(kinds: Sequence[str], i: int) -> tuple[bool, bool]:
+    """Whether the notes around line i reach up to the row of a board, and down to one, with no blank line between."""
+    above = next((kinds[k] for k in range(i, -1, -1) if kinds[k] != "note"), "")
+    below = next((kinds[k] for k in range(i, len(kinds)) if kinds[k] != "note"), "")
+    return above == "row", below == "row"
 
 
 def _note(line: str, words: str, last_key: str) -> tuple[str, str]:
@@ -313,14 +366,20 @@ def _enclosed(grid: np.ndarray, rows: list[list[_Cell]]) -> SokobanState:
             raise ValueError(
                 f"line {cell.line}, column {cell.column}: the walls are not closed: the player gets out here"
             )
+        # Boxes on goals out there are decoration, which nobody can reach; a box or a goal alone is a mistake.
+        out = [square for square in out if grid[tuple(square)] != "*"]
         if len(out):
-            cell = rows[out[0, 0]][out[0, 1]]
+            cell = rows[out[0][0]][out[0][1]]
             raise ValueError(f"line {cell.line}, column {cell.column}: a {kind} outside the walls")
     used = np.argwhere(grid == "#")
     (top, left), (bottom, right) = used.min(0), used.max(0) + 1
     grid, outside = grid[top:bottom, left:right], outside[top:bottom, left:right]
     walls = (grid == "#") | outside
-    goals, boxes, player = (np.isin(grid, list(_THINGS[kind])) for kind in ("goal", "box", "player"))
+    goals, boxes, player = (np.isin(grid, list(_THINGS[kind])) & ~walls for kind in ("goal", "box", "player"))
+    if not boxes.any():
+        raise ValueError(
+            f"the level at line {rows[0][0].line if rows[0] else 0} has no boxes inside its walls"
+        )
     return SokobanState(walls[None], goals[None], boxes[None], np.argwhere(player).astype(np.int16))
 
 
