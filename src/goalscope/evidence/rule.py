@@ -70,10 +70,11 @@ def measured_of(finding: Finding) -> Measured:
         value = Interval(finding.estimate, -math.inf, math.inf)
     control, lacking = None, "has no control"
     if finding.control is not None:
-        if None in (finding.control_low, finding.control_high) or finding.control_low == finding.control_high:
+        low, high = finding.control_low, finding.control_high
+        if low is None or high is None or low == high:
             lacking = "has a control without an interval"
         else:
-            control = Interval(finding.control, finding.control_low, finding.control_high)
+            control = Interval(finding.control, low, high)
     return Measured(value, control, lacking, REASONS.get(finding.invalid, ""))
 
 
