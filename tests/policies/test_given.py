@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,82 @@ def test_a_file_that_fails_is_named_with_its_line(tmp_path: Path):
         policy_of(f"{path}:make")
     with pytest.raises(FileNotFoundError, match="names a Python file and a function"):
         policy_of(f"{tmp_path / 'absent.py'}:make")
+
+
+def test_a_file_imports_what_lies_beside_it_and_not_what_lies_beside_another(tmp_path: Path):
+    for width, folder in ((3, tmp_path / "a"), (7, tmp_path / "b")):
+        folder.mkdir()
+        (folder / "parts_of_mine.py").write_text(f"WIDTH = {width}\n", encoding="utf-8")
+        (folder / "mine.py").write_text(
+            "from torch import nn\nfrom parts_of_mine import WIDTH\ndef make():\n    return nn.Linear(2, WIDTH)\n",
+            encoding="utf-8",
+        )
+    before = list(sys.path)
+    widths = [policy_of(f"{tmp_path / name / 'mine.py'}:make").module.out_features for name in ("a", "b")]
+    assert widths == [3, 7] and sys.path == before and "parts_of_mine" not in sys.modules
+
+
+def test_a_file_may_hold_dataclasses(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom torch import nn\n"
+        "@dataclass\nclass Sizes:\n    width: int = 3\ndef make():\n    return nn.Linear(2, Sizes().width)\n",
+        encoding="utf-8",
+    )
+    assert isinstance(policy_of(f"{tmp_path / 'mine.py'}:make").module, nn.Linear)
+
+
+def test_a_file_that_ends_the_program_is_named(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text("import sys\n\nsys.exit(3)\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"script\.py, line 3: SystemExit: 3"):
+        policy_of(f"{path}:make")
+    path.write_text("import sys\ndef make():\n    sys.exit(3)\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"script\.py, line 3: make\(\) fails: SystemExit: 3"):
+        policy_of(f"{path}:make")
+
+
+@pytest.mark.parametrize("end", ["", ":", ":2nd"])
+def test_code_without_a_function_says_how_one_is_named(file: Path, end: str):
+    with pytest.raises(ValueError, match=r"names no function: .*mine\.py:NAME is a policy"):
+        policy_of(f"{file}{end}")
+
+
+def test_a_policy_made_by_hand_has_a_control_too():
+    policy = Policy(Own(), "hand", "", {})
+    blank = fresh(policy, 0)
+    assert blank.name == "untrained" and not torch.equal(weights(blank), weights(policy))
+    with pytest.raises(ValueError, match=r"no untrained hand can be made.*blank="):
+        fresh(Policy(Bare(), "hand", "", {}), 0)
+
+
+def test_a_factory_of_a_policy_has_a_control_whatever_its_config(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\nfrom goalscope.policies.checkpoint import Policy\n"
+        "def make():\n    return Policy(nn.Linear(75, 5), 'mine', '', {'world': {'name': 'maze'}})\n",
+        encoding="utf-8",
+    )
+    policy = policy_of(f"{tmp_path / 'mine.py'}:make")
+    assert policy.name == "mine" and not torch.equal(weights(fresh(policy, 0)), weights(policy))
+
+
+def test_a_factory_that_loads_some_of_its_weights_is_no_control_of_itself(tmp_path: Path):
+    """The body comes out trained again and again; only the head would be new."""
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torch import nn\nTRAINED = nn.Linear(75, 8).state_dict()\n"
+        "def make():\n    made = nn.Sequential(nn.Linear(75, 8), nn.Linear(8, 5))\n"
+        "    made[0].load_state_dict(TRAINED)\n    return made\n",
+        encoding="utf-8",
+    )
+    policy = policy_of(f"{tmp_path / 'mine.py'}:make")
+    body, blank = policy.module.get_parameter("0.weight"), fresh(policy, 0).module.get_parameter("0.weight")
+    assert not torch.equal(body, blank)
+
+
+def test_weights_that_hold_no_numbers_are_named():
+    with pytest.raises(ValueError, match=r"LazyLinear has no numbers in its layer 'weight' yet: run it once"):
+        policy_of(nn.LazyLinear(5))
+    with pytest.raises(ValueError, match=r"Linear has no numbers .*: load its weights first"):
+        policy_of(nn.Linear(2, 2, device="meta"))
 
 
 def test_what_is_no_policy_is_refused():

@@ -67,6 +67,14 @@ def test_whatever_its_form_a_forward_gives_the_same_fields(form: str):
         (lambda logits, value: logits[:, :4], "the policy has 4 actions, the maze world 5"),
         (lambda logits, value: logits * float("nan"), "not finite"),
         (lambda logits, value: (logits, value * float("nan")), "not finite"),
+        (lambda logits, value: logits.argmax(1, keepdim=True).expand(-1, 5), r"gives logits of torch\.int64"),
+        (lambda logits, value: logits.to("meta"), "on the device 'meta', which holds no numbers"),
+        (lambda logits, value: (logits, value.long()), r"a tensor \[\d+\] of torch\.int64 as its value"),
+        (
+            lambda logits, value: logits.nothing,
+            r"cannot take the observations \[\d+, 3, 5, 5\].*: AttributeError: ",
+        ),
+        (lambda logits, value: {}["planes"], "of the maze world: KeyError: 'planes'"),
     ],
 )
 def test_an_output_that_is_no_policys_is_named_with_its_shapes(form, message: str):
@@ -80,6 +88,27 @@ def test_observations_that_do_not_fit_are_named():
         ValueError, match=r"Sequential cannot take the observations \[\d+, 3, 5, 5\] of the maze world"
     ):
         fields(network, WORLD, MAZES)
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (lambda o: o, r"encode gives a ndarray for the observations \[\d+, 3, 5, 5\]; a tensor of \d+ rows"),
+        (lambda o: torch.zeros(3, 75), r"encode gives a tensor \[3, 75\]"),
+        (lambda o: o.planes, r"encode fails on the observations \[\d+, 3, 5, 5\]: AttributeError"),
+    ],
+)
+def test_an_encode_that_fails_or_gives_no_tensor_is_named(encode, message: str):
+    network = nn.Linear(75, 5)
+    network.encode = encode  # type: ignore[assignment]
+    for run in (lambda: fields(network, WORLD, MAZES), lambda: play(network, WORLD, MAZES, 3, 0)):
+        with pytest.raises(ValueError, match=message):
+            run()
+
+
+def test_a_world_that_is_none_is_named():
+    with pytest.raises(ValueError, match="the int world has no `observe`"):
+        play(nn.Flatten(), 3, MAZES, steps=3, seed=0)
 
 
 def test_half_precision_goes_in_as_it_is():

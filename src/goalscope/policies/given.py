@@ -11,20 +11,27 @@ import hashlib
 import importlib.util
 import os
 import re
+import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from goalscope.policies.architectures import ARCHITECTURES
 from goalscope.policies.checkpoint import PACKAGED, Policy, load, placed, untrained
 
+CONTROL = "untrained"
+"""the name of the untrained control, which no other policy may have"""
 _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<name>[^\W\d]\w*)")
+_CODE = re.compile(r"(.+\.py)(:.*)?")
+"""a path that names Python code, but no function in it"""
 
 
 def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
@@ -33,7 +40,7 @@ def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
     Args:
         given: a `Policy`; a module; the name of a packaged policy or the path of a checkpoint, as `load` takes them; the
             path of a Stable-Baselines3 `.zip`; or 'file.py:factory', a function without arguments that returns a module
-            or a `Policy`. That file is run.
+            or a `Policy`. That file is run, as `python file.py` runs it: it may import what lies beside it.
         device: where a policy that is loaded or made here goes; one that is given stays where it is.
 
     Raises:
@@ -51,6 +58,10 @@ def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
     text = os.fspath(given)
     if found := _FACTORY.fullmatch(text):
         return _of_factory(Path(found["file"]), found["name"], device)
+    if (code := _CODE.fullmatch(text)) and not Path(text).is_dir():
+        raise ValueError(
+            f"{text} names no function: {code[1]}:NAME is a policy, where NAME makes a torch.nn.Module or a Policy"
+        )
     if text.endswith(".zip"):
         return _of_sb3(Path(text), device)
     if (PACKAGED / text).is_dir() and os.sep not in text and Path(text).exists():
@@ -69,8 +80,9 @@ def module_of(given: Any) -> nn.Module:
 def fresh(policy: Policy, seed: int, device: str | torch.device = "cpu") -> Policy:
     """The same network untrained: the control of what training did.
 
-    It comes from the policy's own factory; else from its config, where that names an architecture of ours; else its
-    parameters are drawn anew by each layer's `reset_parameters`.
+    It comes from the policy's own factory, called anew; else from its config, where that names an architecture of ours;
+    else its parameters are drawn anew by each layer's `reset_parameters`. A factory that loads weights gives no untrained
+    network: where any weights that were drawn come out the same a second time, all are drawn anew likewise.
 
     Args:
         policy: of which the untrained one is wanted.
@@ -80,22 +92,21 @@ def fresh(policy: Policy, seed: int, device: str | torch.device = "cpu") -> Poli
     Raises:
         ValueError: none can be made; the message says what to give.
     """
-    if policy.make is None:
+    architecture = policy.config.get("architecture") or {"name": type(policy.module).__name__}
+    if policy.make is None and architecture["name"] in ARCHITECTURES:
         return untrained(policy.config, seed, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = policy.make()
-        if _same(module, policy.module):  # it loads its weights: calling it again draws none
+        module = policy.make() if policy.make is not None else _redrawn(policy.module, policy.name)
+        if _repeats(module, policy.module):
             module = _redrawn(policy.module, policy.name)
-    digest = _digest(module)
-    return Policy(
-        placed(module, device), "untrained", digest, {"architecture": policy.config["architecture"]}
-    )
+    digest = _digest(module, CONTROL)
+    return Policy(placed(module, device), CONTROL, digest, {"architecture": architecture})
 
 
 def _of_module(module: nn.Module, name: str) -> Policy:
     config = {"architecture": {"name": type(module).__name__}}
-    return Policy(module, name, _digest(module), config, make=lambda: _redrawn(module, name))
+    return Policy(module, name, _digest(module, name), config, make=lambda: _redrawn(module, name))
 
 
 def _of_factory(file: Path, name: str, device: str | torch.device) -> Policy:
@@ -114,13 +125,21 @@ def _imported(file: Path, name: str) -> Callable[[], Any]:
     """The function of a file, which is run as a module of its own."""
     if not file.is_file():
         raise FileNotFoundError(f"no file {file}; 'file.py:factory' names a Python file and a function in it")
-    spec = importlib.util.spec_from_file_location(f"goalscope_given_{file.stem}", file)
+    # Under a name of its own, which classes of that file look up (dataclasses do), whatever else is called like it.
+    own = f"goalscope_given_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(own, file)
     if spec is None or spec.loader is None:
         raise ValueError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[own] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is told with its place in that file
+        with _beside(file):
+            spec.loader.exec_module(module)
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever the user's file raises is told with its place in that file
+        del sys.modules[own]
         raise ValueError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
     if not callable(found):
@@ -133,8 +152,9 @@ def _imported(file: Path, name: str) -> Callable[[], Any]:
 
 def _called(factory: Callable[[], Any], file: Path, name: str) -> nn.Module | Policy:
     try:
-        made = factory()
-    except Exception as error:  # as above
+        with _beside(file):
+            made = factory()
+    except (Exception, SystemExit) as error:  # as above
         raise ValueError(f"{_place(error, file)}: {name}() fails: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module | Policy):
         raise ValueError(
@@ -143,7 +163,26 @@ def _called(factory: Callable[[], Any], file: Path, name: str) -> nn.Module | Po
     return made
 
 
-def _place(error: Exception, file: Path) -> str:
+@contextmanager
+def _beside(file: Path) -> Iterator[None]:
+    """What lies beside the file can be imported; afterwards it is not taken for what lies beside another file."""
+    folder, before = file.resolve().parent, set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            top = name.partition(".")[0]
+            module = sys.modules[name]
+            # Of a package without __init__.py its path tells. Libraries, wherever they are, stay.
+            place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
+            if Path(place).is_relative_to(folder / top) or Path(place) == folder / f"{top}.py":
+                del sys.modules[name]
+
+
+def _place(error: BaseException, file: Path) -> str:
     """'file.py, line 7': the last line of that file on the way to the error."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"{file}, line {error.lineno}"
@@ -192,16 +231,23 @@ def _redrawn(module: nn.Module, name: str) -> nn.Module:
     return made
 
 
-def _same(a: nn.Module, b: nn.Module) -> bool:
-    mine, theirs = dict(a.named_parameters()), dict(b.named_parameters())
-    if mine.keys() != theirs.keys() or not mine:
-        return not mine and not theirs
-    return all(torch.equal(tensor.cpu(), theirs[name].cpu()) for name, tensor in mine.items())
+def _repeats(made: nn.Module, given: nn.Module) -> bool:
+    """Whether all weights are those of the given network, or some that were drawn: that hold more than one number."""
+    mine, theirs = dict(made.named_parameters()), dict(given.named_parameters())
+    same = [name for name in mine if name in theirs and torch.equal(mine[name].cpu(), theirs[name].cpu())]
+    return len(same) == len(mine) or any((mine[name] != mine[name].flatten()[0]).any() for name in same)
 
 
-def _digest(module: nn.Module) -> str:
-    """sha256 of the weights as safetensors; '' where there are none."""
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()
-    }
+def _digest(module: nn.Module, name: str) -> str:
+    """sha256 of the weights as safetensors; '' where there are none.
+
+    Raises:
+        ValueError: there are no numbers yet.
+    """
+    weights = {key: value for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+    for key, value in weights.items():
+        if nn.parameter.is_lazy(value) or value.is_meta:
+            wanted = "run it once on observations" if nn.parameter.is_lazy(value) else "load its weights"
+            raise ValueError(f"{name} has no numbers in its layer {key!r} yet: {wanted} first")
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in weights.items()}
     return hashlib.sha256(safetensors.torch.save(tensors)).hexdigest() if tensors else ""

@@ -6,7 +6,7 @@ logits, or (logits, value), or (logits, value, carry) of a module that has `init
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -40,15 +40,49 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def encoded(module: nn.Module, observations: Any) -> Tensor:
-    """What goes into the module: its own `encode`, or the observations as floats of its precision on its device."""
+    """What goes into the module: its own `encode`, or the observations as floats of its precision on its device.
+
+    Raises:
+        ValueError: its `encode` fails, or gives something else than a tensor of as many rows.
+    """
     if hasattr(module, "encode"):
-        encode: Any = module.encode
-        return encode(observations)
+        return _by_encode(module, observations)
     x = torch.from_numpy(np.ascontiguousarray(observations))
     for parameter in module.parameters():
         if parameter.is_floating_point():
             return x.to(parameter.device, parameter.dtype)
     return x.float()
+
+
+def _by_encode(module: Any, observations: Any) -> Tensor:
+    name, came = (
+        type(module).__name__,
+        f"the observations {list(getattr(observations, 'shape', [len(observations)]))}",
+    )
+    try:
+        x = module.encode(observations)
+    except ValueError:
+        raise  # its own words for what it does not take
+    except Exception as error:  # whatever a user's code raises is told with what was given to it
+        raise ValueError(f"{name}.encode fails on {came}: {type(error).__name__}: {error}") from error
+    if not isinstance(x, Tensor) or not x.ndim or len(x) != len(observations):
+        raise ValueError(
+            f"{name}.encode gives {described(x)} for {came}; a tensor of {len(observations)} rows is wanted"
+        )
+    return x
+
+
+def needs(world: Any, names: Iterable[str], what: str) -> None:
+    """Refuses a world that lacks something.
+
+    Raises:
+        ValueError: names what is missing, and `what` needs it.
+    """
+    for name in names:
+        if not hasattr(world, name):
+            raise ValueError(
+                f"the {getattr(world, 'name', type(world).__name__)} world has no `{name}`: {what}"
+            )
 
 
 def first_carry(module: nn.Module, count: int) -> Any:
@@ -89,8 +123,10 @@ def answer(
     name = type(module).__name__
     try:
         out = module(x) if carry is None else module(x, carry)
-    except (RuntimeError, TypeError, IndexError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # whatever a user's forward raises is told with what was given to it
+        first = (str(error).splitlines() or [""])[0]
+        if not isinstance(error, RuntimeError | ValueError):  # torch's own words say what they mean
+            first = f"{type(error).__name__}: {first}"
         of = f" of the {world} world" if world else ""
         raise ValueError(f"{name} cannot take the observations {list(x.shape)}{of}: {first}") from error
     parts = [out] if isinstance(out, Tensor) else list(out) if isinstance(out, tuple | list) else None
@@ -100,6 +136,9 @@ def answer(
             f"{actions or 'A'}], or (logits, value [{len(x)}]), or (logits, value, carry)"
         )
     logits = parts[0]
+    if not logits.is_floating_point() or logits.is_meta:
+        kind = "on the device 'meta', which holds no numbers" if logits.is_meta else f"of {logits.dtype}"
+        raise ValueError(f"{name} gives logits {kind}; floating-point numbers are wanted")
     if actions is not None and logits.shape[1] != actions:
         raise ValueError(f"the policy has {logits.shape[1]} actions, the {world} world {actions}")
     value = _value(parts[1], len(x), name) if len(parts) > 1 and parts[1] is not None else None
@@ -110,7 +149,8 @@ def answer(
 
 
 def _value(given: Any, count: int, name: str) -> Tensor:
-    if isinstance(given, Tensor) and given.numel() == count and given.shape[:1] == (count,):
+    fits = isinstance(given, Tensor) and given.numel() == count and given.shape[:1] == (count,)
+    if fits and given.is_floating_point():
         return given.reshape(count)
     raise ValueError(f"{name} gives {described(given)} as its value; [{count}] or [{count}, 1] is wanted")
 
@@ -129,7 +169,7 @@ def _check_carry(before: Any, after: Any, name: str) -> None:
 def described(thing: Any) -> str:
     """Tensors by their shapes, whatever holds them by its kind."""
     if isinstance(thing, Tensor):
-        return f"a tensor {list(thing.shape)}"
+        return f"a tensor {list(thing.shape)}" + ("" if thing.is_floating_point() else f" of {thing.dtype}")
     if isinstance(thing, tuple | list):
         return f"({', '.join(described(part) for part in thing)})"
     if isinstance(thing, dict):

@@ -16,7 +16,7 @@ import numpy as np
 from goalscope.activations import editing
 from goalscope.methods.behaviour import reach
 from goalscope.policies.given import module_of
-from goalscope.rollout.forward import answer, encoded, evaluating
+from goalscope.rollout.forward import answer, encoded, evaluating, needs
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import whole_number
 from goalscope.worlds.maze import MazeState, Move
@@ -84,11 +84,7 @@ def fields(
             f"{type(module).__name__} has a memory (`initial_carry`): what it does on a square depends on how it came "
             "there, so there are no fields; goalscope.play plays it"
         )
-    for needed in ("squares", "at_squares", "moves"):
-        if not hasattr(world, needed):
-            raise ValueError(
-                f"the {getattr(world, 'name', type(world).__name__)} world has no `{needed}`: fields need a world of mazes"
-            )
+    needs(world, ("squares", "at_squares", "moves", "observe"), "fields need a world of mazes")
     squares = world.squares(state)
     table = np.zeros((len(world.moves), len(Move)))
     table[np.arange(len(world.moves)), world.moves] = 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from goalscope.policies.given import module_of
-from goalscope.rollout.forward import answer, encoded, evaluating, first_carry
+from goalscope.rollout.forward import answer, encoded, evaluating, first_carry, needs
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import take, whole_number
 
@@ -41,9 +41,11 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
         seed: of the sampling.
 
     Raises:
-        ValueError: the module cannot take the world's observations, or gives no logits for its actions.
+        ValueError: the module cannot take the world's observations, or gives no logits for its actions, or a carry of
+            another structure; the world lacks what is needed.
     """
     module = module_of(policy)
+    needs(world, ("observe", "step", "name"), "play needs a world, see goalscope.worlds.contract")
     steps = whole_number("steps", steps)
     generator = torch.Generator().manual_seed(whole_number("seed", seed))
     recurrent = hasattr(module, "initial_carry")

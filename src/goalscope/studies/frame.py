@@ -17,12 +17,10 @@ from goalscope.evidence.finding import Finding, code_version, write_findings
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.plots.figure import Figure, write_figures
 from goalscope.policies.checkpoint import Policy
-from goalscope.policies.given import fresh, policy_of
+from goalscope.policies.given import CONTROL, fresh, policy_of
 from goalscope.report.html import write_report
 from goalscope.studies.about import About, Outcome
 
-CONTROL = "untrained"
-"""the name of the untrained control, which no other policy may have"""
 SEEDS = 2**31
 """seeds are below this"""
 QUICK = "A quick run, with fewer levels than the study: "
