@@ -159,6 +159,24 @@ def test_a_carry_of_another_structure_is_named(bad):
         play(Remembers(bad), WORLD, MAZES, steps=3, seed=0)
 
 
+def test_a_packaged_network_with_memory_is_played():
+    """Its memory begins as one number a channel and becomes a map of the board's size."""
+    sokoban = Sokoban(8, 8, 2)
+    rollout = play("sokoban-small", sokoban, sokoban.generate(range(20)), steps=60, seed=0)
+    assert rollout.ended[-1].mean() > 0.5
+
+
+def test_what_a_network_without_memory_gives_besides_is_no_memory():
+    rollout = play(Gives(lambda logits, value: (logits, value, logits)), WORLD, MAZES, steps=60, seed=0)
+    assert rollout.ended[-1].all()
+
+
+def test_the_number_of_actions_is_that_of_the_world():
+    sokoban = Sokoban(8, 8, 1)
+    with pytest.raises(ValueError, match="the policy has 5 actions, the sokoban world 4"):
+        play(nn.Sequential(nn.Flatten(), nn.Linear(256, 5)), sokoban, sokoban.generate([0]), 1, 0)
+
+
 def test_a_first_carry_that_is_no_tensors_is_named():
     network = Remembers()
     network.initial_carry = lambda n: "nothing yet"  # type: ignore[method-assign]

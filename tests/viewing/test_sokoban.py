@@ -41,7 +41,7 @@ class Counter(Always):
         third = carry[0] == 2
         return (
             torch.where(third, torch.tensor([0.0, 9, 0, 0]), torch.tensor([0.0, 0, 0, 9])),
-            x.sum(),
+            x.sum((1, 2, 3)),
             (carry[0] + 1,),
         )
 
@@ -100,5 +100,5 @@ def test_what_cannot_be_played():
     level = parse_level(LEVEL)
     with pytest.raises(ValueError, match="thinking must be 0 or more"):
         play_level(Always(0.0, 0.0, 0.0, 0.0), level, -1)
-    with pytest.raises(ValueError, match="the policy has 3 actions, Sokoban has 4"):
+    with pytest.raises(ValueError, match="the policy has 3 actions, the sokoban world 4"):
         play_level(Always(0.0, 0.0, 0.0), level)

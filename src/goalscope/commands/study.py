@@ -22,6 +22,9 @@ PolicyName = Annotated[
 ]
 World = Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")]
 Distribution = Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")]
+Blank = Annotated[
+    str | None, typer.Option(help="The untrained control, as --policy [default: made from the policy].")
+]
 FirstLevel = Annotated[int, typer.Option(help="Number of the first level; the others follow.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")]
 
@@ -39,9 +42,7 @@ def study_maze(
     size: Annotated[
         int | None, typer.Option(help="Side of the mazes, for a network without an attribute `size`.")
     ] = None,
-    blank: Annotated[
-        str | None, typer.Option(help="The untrained control, as --policy [default: made from the policy].")
-    ] = None,
+    blank: Blank = None,
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
@@ -88,18 +89,30 @@ def study_sokoban(
     out: Annotated[
         str | None, typer.Option(help="Run folder to make [default: runs/sokoban-POLICY].")
     ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the boards, for an own network.")] = None,
+    boxes: Annotated[int | None, typer.Option(help="How many boxes, for an own network.")] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Where an own network keeps [N, C, H, W] activations; repeatable."),
+    ] = None,
+    blank: Blank = None,
     json: AsJson = False,
 ) -> None:
     """Does it plan, does the plan cause its moves, and what does thinking longer buy?"""
-    outcome = study("sokoban", policy, levels=levels, quick=quick, seed=seed, out=out, say=_progress)
-    _show(outcome, json)
+    _show(
+        study(
+            "sokoban", policy, levels=levels, quick=quick, seed=seed, out=out, size=size, boxes=boxes,
+            sites=tuple(site) if site else None, blank=blank, say=_progress,
+        ),
+        json,
+    )  # fmt: skip
 
 
 @study_app.command("chess")
 def study_chess(
     puzzles: Annotated[str, typer.Option(help="Puzzle file of Lichess, .csv or .parquet.")],
     strong: Annotated[
-        str, typer.Option(help="The network in question: name, or path of its file.")
+        str, typer.Option(help="The network in question: name, path of its file, or file.py:factory.")
     ] = "maia-1900",
     weak: Annotated[str, typer.Option(help="A weaker one, which says what is hard or forced.")] = "maia-1100",
     limit: Annotated[int | None, typer.Option(help="Rows of the file to read [default: all].")] = None,
@@ -109,13 +122,14 @@ def study_chess(
     ] = None,
     out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/chess-STRONG].")] = None,
     device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda.")] = "cpu",
+    blank: Blank = None,
     json: AsJson = False,
 ) -> None:
     """Does a chess network look ahead, or does it choose its first move without the later ones?"""
     _show(
         study(
             "chess", strong, puzzles=puzzles, weak=weak, limit=limit, seed=seed, out=out, device=device,
-            engine=engine, say=_progress,
+            engine=engine, blank=blank, say=_progress,
         ),
         json,
     )  # fmt: skip

@@ -142,7 +142,8 @@ def answer(
     if actions is not None and logits.shape[1] != actions:
         raise ValueError(f"the policy has {logits.shape[1]} actions, the {world} world {actions}")
     value = _value(parts[1], len(x), name) if len(parts) > 1 and parts[1] is not None else None
-    following = parts[2] if len(parts) > 2 else None
+    # What a policy without memory gives besides is nothing that it takes.
+    following = parts[2] if len(parts) > 2 and hasattr(module, "initial_carry") else None
     if carry is not None:
         _check_carry(carry, following, name)
     return Answer(logits, value, following)
@@ -158,12 +159,24 @@ def _value(given: Any, count: int, name: str) -> Tensor:
 def _check_carry(before: Any, after: Any, name: str) -> None:
     old, kind = pytree.tree_flatten(before)
     new, other = pytree.tree_flatten(after)
-    shapes = [[tuple(leaf.shape) for leaf in leaves if isinstance(leaf, Tensor)] for leaves in (old, new)]
-    if kind != other or shapes[0] != shapes[1] or len(shapes[1]) != len(new):
+    tensors = all(isinstance(leaf, Tensor) for leaf in new)
+    if (
+        kind != other
+        or not tensors
+        or not all(_follows(a.shape, b.shape) for a, b in zip(old, new, strict=True))
+    ):
         raise ValueError(
             f"{name} takes the carry {described(before)} and gives {described(after)}: the same structure and shapes are "
             "wanted, as the third of (logits, value, carry)"
         )
+
+
+def _follows(before: torch.Size, after: torch.Size) -> bool:
+    """The same shape; maps [N, ..., H, W] may begin as [N, ..., 1, 1], the same on every square."""
+    begun = (
+        len(before) >= 4 and before[-2:] == (1, 1) and before[:-2] == after[:-2] and len(before) == len(after)
+    )
+    return before == after or begun
 
 
 def described(thing: Any) -> str:

@@ -45,11 +45,11 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
             another structure; the world lacks what is needed.
     """
     module = module_of(policy)
-    needs(world, ("observe", "step", "name"), "play needs a world, see goalscope.worlds.contract")
+    needs(world, ("observe", "step", "actions", "name"), "play needs a world, see goalscope.worlds.contract")
     steps = whole_number("steps", steps)
     generator = torch.Generator().manual_seed(whole_number("seed", seed))
     recurrent = hasattr(module, "initial_carry")
-    available = len(world.moves) if hasattr(world, "moves") else None
+    available = len(world.moves if hasattr(world, "moves") else world.actions)
     n = len(world.observe(state))
     actions, rewards, ended = (
         np.zeros((steps, n), np.int64),

@@ -6,6 +6,7 @@ A study reads: check the options, take the policies (`given`, `control_of`), say
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,14 +88,21 @@ def given(policy: Any, device: str = "cpu") -> Policy:
         raise ValueError(
             f"a policy named {CONTROL!r} would be taken for its own control: rename its file or folder"
         )
-    return loaded
+    return _acting(loaded)
 
 
 def control_of(policy: Policy, seed: int, device: str = "cpu", blank: Any = None) -> Policy:
     """The untrained network of a policy's shape: `blank` where it is given, else made by `policies.given.fresh`."""
     if blank is None:
         return fresh(policy, seed, device)
-    return replace(policy_of(blank, device), name=CONTROL)
+    return replace(_acting(policy_of(blank, device)), name=CONTROL)
+
+
+def _acting(policy: Policy) -> Policy:
+    """The policy without dropout, its network in evaluation mode: a copy, where the caller's is in training."""
+    if not policy.module.training:
+        return policy
+    return replace(policy, module=copy.deepcopy(policy.module).eval())
 
 
 def about(world: str, seed: int, quick: bool = False) -> About:
@@ -123,12 +131,17 @@ def provenance(study: str, policies: Sequence[Policy], about: About, **further: 
 
 
 def command(study: str, **options: Any) -> str:
-    """The command line that gives the same run: None, False and '' are left out, True is the option alone."""
+    """The command line that gives the same run: None, False and '' are left out, True is the option alone.
+
+    A tuple is the option once for each part. A module that was given in Python stands there as its class alone.
+    """
     words = ["goalscope study", study]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
+        elif isinstance(value, tuple):
+            words += [f"{option} {each}" for each in value]
         elif value is not None and value is not False and value != "":
             named = value.name if isinstance(value, Policy) else value
             words.append(f"{option} {type(named).__name__ if isinstance(named, torch.nn.Module) else named}")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -20,6 +19,7 @@ from torch import nn
 
 from goalscope.plots.boards.sokoban import plan_of_moves
 from goalscope.plots.terminal.sokoban import show_sokoban
+from goalscope.rollout.forward import Answer, answer, encoded, evaluating, first_carry
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
 from goalscope.worlds.sokoban.lurd import actions_lurd
@@ -72,7 +72,7 @@ def play_level(
     """Plays one level with the most probable moves.
 
     Args:
-        policy: feed-forward or recurrent (a module with `initial_carry`), with `encode`.
+        policy: feed-forward or recurrent (a module with `initial_carry`), as `rollout.forward` runs it.
         state: one level, of a size that the policy takes.
         thinking: times that the policy looks at the start before its first move; a feed-forward one has no memory,
             so it changes nothing there.
@@ -80,7 +80,7 @@ def play_level(
 
     Raises:
         ValueError: more than one level, a negative `thinking`, a size that the policy does not take, a policy with
-            other actions than four.
+            other actions than four or an output that is none.
     """
     if len(state) != 1:
         raise ValueError(f"play_level takes one level, got {len(state)}: select one with take(state, i)")
@@ -89,38 +89,29 @@ def play_level(
     _, height, width = state.walls.shape
     pixels = getattr(policy, "planes", 4) == 3
     world = Sokoban(height, width, observation="rgb" if pixels else "planes")
-    module: Any = policy
     recurrent = hasattr(policy, "initial_carry")
-    carry = module.initial_carry(1) if recurrent else None
     states, actions, chances, read = [state], [], [], []
-    was_training = policy.training
-    policy.eval()
-    try:
-        with torch.inference_mode():
-            for _ in range(thinking if recurrent else 0):
-                carry = module(module.encode(world.observe(state)), carry)[2]
-            while not solved(states[-1])[0] and len(actions) < world.time_limit:
-                seen = world.observe(states[-1])
-                logits, _, *rest = (
-                    module(module.encode(seen), carry) if recurrent else module(module.encode(seen))
-                )
-                carry = rest[0] if recurrent else None
-                if logits.shape[1] != len(world.actions):
-                    raise ValueError(
-                        f"the policy has {logits.shape[1]} actions, Sokoban has {len(world.actions)}"
-                    )
-                chance = logits[0].float().softmax(0).cpu().numpy()
-                actions.append(int(chance.argmax()))
-                chances.append(chance.max())
-                if read_plan is not None:
-                    read.append(read_plan(carry, seen))
-                states.append(world.step(states[-1], np.array(actions[-1:])).state)
-    finally:
-        policy.train(was_training)
+    with evaluating(policy):
+        carry = first_carry(policy, 1)
+        for _ in range(thinking if recurrent else 0):
+            carry = _look(policy, world, world.observe(state), carry).carry
+        while not solved(states[-1])[0] and len(actions) < world.time_limit:
+            seen = world.observe(states[-1])
+            logits, _, carry = _look(policy, world, seen, carry)
+            chance = logits[0].float().softmax(0).cpu().numpy()
+            actions.append(int(chance.argmax()))
+            chances.append(chance.max())
+            if read_plan is not None:
+                read.append(read_plan(carry, seen))
+            states.append(world.step(states[-1], np.array(actions[-1:])).state)
     played, taken = concatenate(states), np.array(actions, np.int64)
     plans = read if read_plan is not None else [_ahead(played, taken, t) for t in range(len(taken))]
     done = bool(solved(take(played, -1))[0])
     return Episode(played, taken, np.array(chances, np.float32), (*plans, (None, None)), done, thinking)
+
+
+def _look(policy: nn.Module, world: Sokoban, seen: np.ndarray, carry: Any) -> Answer:
+    return answer(policy, encoded(policy, seen), carry, actions=len(world.actions), world=world.name)
 
 
 def show_episode(episode: Episode, console: Console | None = None, seconds: float = 0.25) -> None:

@@ -21,7 +21,6 @@ from goalscope.evidence.run_folder import RunFolder
 from goalscope.methods.chess.engine import find_engine
 from goalscope.methods.chess.motifs import motifs
 from goalscope.methods.chess.twins import Kept, PuzzleRule, keep_puzzles
-from goalscope.policies.checkpoint import Policy
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.chess_lookahead import figures as chess_figures
@@ -88,10 +87,10 @@ class Options:
 
     puzzles: str | Sequence[Puzzle]
     """a puzzle file of Lichess, or puzzles"""
-    strong: str | Policy = "maia-1900"
-    """name or path of the network that is asked, or one that is loaded"""
-    weak: str | Policy = "maia-1100"
-    """the network that hardly notices"""
+    strong: Any = "maia-1900"
+    """the network that is asked, whatever `policies.given.policy_of` takes"""
+    weak: Any = "maia-1100"
+    """the network that hardly notices, likewise"""
     limit: int | None = None
     """rows of the file that are read; None reads all"""
     seed: int = 0
@@ -100,8 +99,8 @@ class Options:
     device: str = "cpu"
     engine: str | None = None
     """a UCI engine that checks lines, such as 'stockfish'; None asks none"""
-    blank: Policy | None = None
-    """the untrained control, where `strong` was made by hand; None makes one of its architecture"""
+    blank: Any = None
+    """the untrained control, as `strong`; None makes one from its factory, config or layers"""
 
 
 @dataclass(frozen=True)
@@ -345,5 +344,5 @@ def _provenance(
 def _command(options: Options, source: str) -> str:
     return frame.command(
         "chess", strong=options.strong, weak=options.weak, puzzles=source, limit=options.limit,
-        engine=options.engine, seed=options.seed,
+        engine=options.engine, seed=options.seed, blank=options.blank,
     )  # fmt: skip

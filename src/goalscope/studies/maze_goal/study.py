@@ -54,8 +54,8 @@ AGENTS = ("mouse-corner", "mouse-topright", "mouse-topright-2", "mouse-anywhere"
 class Options:
     """What was asked for; the command line's defaults."""
 
-    policy: str | Policy = DEFAULT_POLICY
-    """name, path, or one that is loaded or made by hand"""
+    policy: Any = DEFAULT_POLICY
+    """whatever `policies.given.policy_of` takes"""
     world: str = "maze"
     distribution: str | None = None
     """Procgen's: 'easy' or 'hard'; None is easy"""

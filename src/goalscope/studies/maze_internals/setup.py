@@ -124,7 +124,17 @@ def layout(module: nn.Module) -> Layout:
 
 
 def prepare(policy: Policy, blank: Policy, world: Any, sizes: Sizes, first: int, about: About) -> Setup:
-    """Draws the mazes, numbers `first` and up, each part's after the one before."""
+    """Draws the mazes, numbers `first` and up, each part's after the one before.
+
+    Raises:
+        ValueError: the network's sites are not known, or its mazes leave no room for a choice.
+    """
+    places = layout(policy.module)
+    if world.size < LEAST_SIZE:
+        raise ValueError(
+            f"the internals study needs mazes of size {LEAST_SIZE} at least, {policy.name} sees {world.size}: "
+            "smaller ones leave no room for a choice"
+        )
 
     def forked(state: Any) -> np.ndarray:
         return (decision_square(state)[:, 0] >= 0) & (maze_size(state) >= LEAST_SIZE)
@@ -139,7 +149,7 @@ def prepare(policy: Policy, blank: Policy, world: Any, sizes: Sizes, first: int,
     reading, at = draw(world, at, sizes.reading, lambda state: np.ones(len(state), bool))
     pool, _ = draw(world, at, 4 * sizes.held, lambda state: maze_size(state) >= LEAST_SIZE)
     return Setup(
-        policy, blank, world, layout(policy.module), sizes, discovery, held, reading, found, confirmed, pool,
+        policy, blank, world, places, sizes, discovery, held, reading, found, confirmed, pool,
         about,
     )  # fmt: skip
 

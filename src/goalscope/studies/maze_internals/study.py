@@ -38,8 +38,8 @@ from goalscope.studies.maze_internals.setup import FULL, PIXELS, QUICK, Setup, S
 class Options:
     """What was asked for; the command line's defaults."""
 
-    policy: str | Policy = DEFAULT_POLICY
-    """name, path, or one that is loaded or made by hand"""
+    policy: Any = DEFAULT_POLICY
+    """whatever `policies.given.policy_of` takes, if its network is one whose sites are known"""
     world: str = "maze"
     distribution: str | None = None
     """Procgen's: 'easy' or 'hard'; None is easy"""

@@ -6,7 +6,7 @@ a recurrent layer runs for several *ticks*; each of them is a site.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,31 @@ def layout(module: nn.Module, sites: tuple[str, ...] | None) -> Layout:
         return Layout(tuple((f"blocks.{i}",) for i in range(len(module.blocks))), 1)
     raise ValueError(
         f"the Sokoban study knows the sites of the DRC and of the residual network, not of {type(module).__name__}: "
-        "name those that hold [N, C, H, W] activations in Options.sites"
+        "name those that hold [N, C, H, W] activations: --site NAME for each, in Python sites=(NAME, ...); "
+        "goalscope.sites lists them"
     )
+
+
+def told(policy: Policy, size: int | None, boxes: int | None) -> Policy:
+    """The policy with what was said of its levels, where its config says nothing of a world.
+
+    Args:
+        policy: in question. size: side of its boards. boxes: how many.
+
+    Raises:
+        ValueError: its config says something else, or one of the two is missing.
+    """
+    if size is None and boxes is None:
+        return policy
+    said = {"name": "sokoban", "size": size, "boxes": boxes}
+    world = policy.config.get("world") or said
+    if None in said.values() or any(world.get(key) != value for key, value in said.items()):
+        raise ValueError(
+            f"--size {size} and --boxes {boxes}: both are wanted, for a policy that does not say them; of the world of "
+            f"{policy.name} it is said {world}"
+        )
+    Sokoban(size, size, boxes)  # type: ignore[arg-type]  # its own words for what is out of range
+    return replace(policy, config={**policy.config, "world": world})
 
 
 def described(policy: Policy) -> tuple[int, int]:
@@ -180,8 +203,8 @@ def described(policy: Policy) -> tuple[int, int]:
     world = policy.config.get("world", {})
     if world.get("name") != "sokoban" or not {"size", "boxes"} <= set(world):
         raise ValueError(
-            f"{policy.name} is not a Sokoban policy: its config says "
-            f"{world or 'nothing'} of its world; needed are name 'sokoban', size and boxes"
+            f"{policy.name} is not a Sokoban policy: its config says {world or 'nothing'} of its world; needed are name "
+            "'sokoban', size and boxes; of an own network, `study sokoban` takes --size and --boxes"
         )
     return int(world["size"]), int(world["boxes"])
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.run_folder import RunFolder
-from goalscope.policies.checkpoint import Policy
 from goalscope.studies import frame
 from goalscope.studies.about import Outcome
 from goalscope.studies.frame import Conclusion, Say
@@ -33,6 +32,7 @@ from goalscope.studies.sokoban_plan.setup import (
     layout,
     level_sets,
     sizes_of,
+    told,
     without_memory,
 )
 
@@ -43,8 +43,8 @@ DEFAULT_POLICY = "sokoban-small"
 class Options:
     """What was asked for; the command line's defaults."""
 
-    policy: str | Policy = DEFAULT_POLICY
-    """name, path, or one that is loaded or made by hand"""
+    policy: Any = DEFAULT_POLICY
+    """whatever `policies.given.policy_of` takes"""
     levels: str | None = None
     """a file of Boxoban or XSB levels, beside the generated ones"""
     quick: bool = False
@@ -54,8 +54,12 @@ class Options:
     out: str | None = None
     sites: tuple[str, ...] | None = None
     """where a network that is neither DRC nor ResNet keeps [N, C, H, W] activations"""
-    blank: Policy | None = None
-    """the untrained control, where the policy was made by hand; None makes one of its architecture"""
+    size: int | None = None
+    """side of the boards, of a policy whose config does not say it"""
+    boxes: int | None = None
+    """likewise"""
+    blank: Any = None
+    """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
     sizes: Sizes | None = None
     """how many levels; None goes by `quick` and by how slow the network is"""
 
@@ -98,7 +102,7 @@ def prepare(options: Options) -> Setup:
     Raises:
         ValueError, KeyError, FileNotFoundError: as `study`.
     """
-    policy = frame.given(options.policy)
+    policy = told(frame.given(options.policy), options.size, options.boxes)
     size, boxes = described(policy)
     places = layout(policy.module, options.sites)
     blank = frame.control_of(policy, options.seed, blank=options.blank)
@@ -138,7 +142,7 @@ def _findings(setup: Setup, found: dict[str, dict[str, Any]]) -> list[Finding]:
 
 
 def _provenance(options: Options, setup: Setup) -> dict[str, Any]:
-    policies = [setup.policy, *([setup.plain] if setup.plain else [])]
+    policies = [setup.policy, setup.blank, *([setup.plain] if setup.plain else [])]
     levels = Path(options.levels) if options.levels else None
     return frame.provenance(
         "sokoban",
@@ -148,11 +152,13 @@ def _provenance(options: Options, setup: Setup) -> dict[str, Any]:
         levels_sha256=hashlib.sha256(levels.read_bytes()).hexdigest() if levels else "",
         left_out=setup.sets["file"].note if levels else "",
         sizes=vars(setup.sizes),
+        sites=list(options.sites or ()),
     )
 
 
 def _command(options: Options) -> str:
     levels = Path(options.levels).name if options.levels else None
     return frame.command(
-        "sokoban", policy=options.policy, levels=levels, quick=options.quick, seed=options.seed
-    )
+        "sokoban", policy=options.policy, levels=levels, quick=options.quick, seed=options.seed,
+        size=options.size, boxes=options.boxes, site=options.sites, blank=options.blank,
+    )  # fmt: skip

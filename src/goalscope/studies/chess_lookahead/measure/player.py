@@ -48,9 +48,10 @@ class Player:
 
     def __init__(self, policy: Policy):
         module: Any = policy.module
-        if not (hasattr(module, "encode") and hasattr(module, "transforms")):
+        if missing := [name for name in ("encode", "transforms") if not hasattr(module, name)]:
             raise ValueError(
-                f"{policy.name} is no chess network: give a Leela-format file, such as maia-1900"
+                f"{policy.name} is no chess network: it has no `{missing[0]}` of a ChessState, as those of Leela-format "
+                "files have (goalscope.policies.lc0), such as maia-1900"
             )
         self.policy, self.module, self.name, self.sha256 = policy, module, policy.name, policy.sha256
         self.depth = DEEP if getattr(module, "input_format", None) in DEEP_FORMATS else DEPTH

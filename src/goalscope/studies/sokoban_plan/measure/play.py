@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from goalscope.activations import capture, editing
+from goalscope.rollout.forward import answer, encoded, evaluating, first_carry
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
 
@@ -59,7 +61,7 @@ def play(
     """N levels, each to its solution or for `steps` moves.
 
     Args:
-        module: a policy with `encode`; one with `initial_carry` remembers.
+        module: a policy, as `rollout.forward` runs it; one with `initial_carry` remembers.
         world: of these boards.
         state: N levels of one size.
         thinking: looks at the start before the first move.
@@ -77,7 +79,7 @@ def play(
     boxes = np.repeat(state.boxes[None], limit + 1, 0)
     moves, solves = np.full((limit, n), -1, np.int8), solved(state)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    with torch.inference_mode():
+    with evaluating(module):
         for first in range(0, n, BATCH):
             going = np.arange(first, min(first + BATCH, n))
             _play(
@@ -93,7 +95,7 @@ def _play(
 ) -> None:  # fmt: skip
     player, boxes, moves, solves = record
     edits, watch, forced, done = how
-    carry = module.initial_carry(len(going)) if hasattr(module, "initial_carry") else None
+    carry = first_carry(module, len(going))
     for t in range(-thinking, limit):
         if t >= 0:
             kept = ~solves[going] if forced is None else forced[t, going] >= 0
@@ -101,17 +103,16 @@ def _play(
                 kept &= ~done(going, state)
             if not kept.all():
                 state, going = take(state, np.flatnonzero(kept)), going[kept]
-                carry = None if carry is None else tuple(part[torch.from_numpy(kept)] for part in carry)
+                carry = _rows(carry, torch.from_numpy(kept))
             if not len(going):
                 return
-        x = module.encode(world.observe(state))
+        x = encoded(module, world.observe(state))
         inputs = (x,) if carry is None else (x, carry)
         if watch is not None:
             watch(t, going, state, inputs)
         change = edits(t, going, state) if edits is not None else None
         with editing(module, change) if change else nullcontext():
-            logits, _, *rest = module(*inputs)
-        carry = rest[0] if carry is not None else None
+            logits, _, carry = answer(module, x, carry, actions=len(world.actions), world=world.name)
         if t < 0:
             continue
         moves[t, going] = _chosen(logits, generator) if forced is None else forced[t, going]
@@ -223,6 +224,6 @@ def captured(
     return maps, np.concatenate(planes)[back]
 
 
-def _rows(inputs: tuple[Any, ...], rows: Tensor) -> tuple[Any, ...]:
-    """Some samples of a forward's inputs, a carry of tensors included."""
-    return tuple(x[rows] if isinstance(x, Tensor) else tuple(part[rows] for part in x) for x in inputs)
+def _rows(held: Any, rows: Tensor) -> Any:
+    """Some levels of a carry or of a forward's inputs, however their tensors [N, ...] are held; None stays None."""
+    return pytree.tree_map(lambda part: None if part is None else part[rows.to(part.device)], held)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from goalscope.activations import capture, editing
 from goalscope.methods.intervening.side_effects import mahalanobis
+from goalscope.rollout.forward import encoded, first_carry
 from goalscope.studies.sokoban_plan.measure.play import Played, play
 from goalscope.studies.sokoban_plan.measure.probes import TARGETS, reader, together
 from goalscope.studies.sokoban_plan.measure.shortcuts import (
@@ -299,9 +300,10 @@ def _far(
 
 def written_maps(setup: Setup, levels: Shortcuts, writer: Writer, part: str) -> Tensor:
     """[N, D, H, W] of a part at the last tick of the first look, with the plan written."""
-    module: Any = setup.module
-    x = module.encode(setup.world(levels.states).observe(levels.states))
-    inputs = (x, module.initial_carry(len(x))) if hasattr(module, "initial_carry") else (x,)
+    module = setup.module
+    x = encoded(module, setup.world(levels.states).observe(levels.states))
+    carry = first_carry(module, len(x))
+    inputs = (x,) if carry is None else (x, carry)
     edits = writer(0, np.arange(len(levels)), levels.states)
     last = setup.layout.ticks - 1
     with torch.inference_mode(), editing(module, edits or {}):
