@@ -12,7 +12,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.policies.checkpoint import Policy
 from goalscope.stats import Estimate
 from goalscope.studies.about import About, finding
-from goalscope.studies.frame import check_number, command, given, provenance
+from goalscope.studies.frame import check_number, command, control_of, given, provenance
 from goalscope.studies.run import STUDIES
 from goalscope.studies.words import alone, number, told
 
@@ -49,6 +49,20 @@ def test_the_command_names_what_was_asked_and_nothing_else() -> None:
     words = command("maze", policy=POLICY, distribution=None, quick=False, first_level=0, seed=5)
     assert words == "goalscope study maze --policy mine --first-level 0 --seed 5"
     assert command("sokoban", policy="small", quick=True) == "goalscope study sokoban --policy small --quick"
+
+
+def test_what_is_repeated_is_said_once_for_each_and_a_module_by_its_class() -> None:
+    words = command("sokoban", policy=nn.Identity(), site=("a", "b"), blank=None)
+    assert words == "goalscope study sokoban --policy Identity --site a --site b"
+
+
+def test_a_network_in_training_is_studied_as_it_acts_and_left_as_it_is() -> None:
+    network = nn.Dropout(0.5)
+    for taken in (given(network), control_of(POLICY, 0, blank=network)):
+        assert not taken.module.training and taken.module is not network
+    assert network.training and control_of(POLICY, 0, blank=network).name == "untrained"
+    network.eval()
+    assert given(network).module is network
 
 
 def test_the_provenance_tells_two_runs_apart_by_every_option() -> None:

@@ -91,3 +91,20 @@ def test_a_model_of_stable_baselines3_is_studied_by_its_path(tmp_path: Path):
     found = {f.id: f for f in outcome.findings if f.policy == "agent"}
     assert "reach.overall" in found and "value.agreement.all" in found
     assert outcome.headline.startswith("No goal was found in agent")
+
+
+def test_a_model_of_stable_baselines3_loaded_for_its_world_has_a_control(tmp_path: Path):
+    sb3 = pytest.importorskip("stable_baselines3", reason="needs the extra goalscope[sb3]")
+    from goalscope.policies.given import fresh
+    from goalscope.policies.sb3 import load_sb3
+    from goalscope.worlds.gym import WorldEnv
+    from goalscope.worlds.maze import Maze
+
+    world = Maze(5, None)
+    sb3.PPO("MlpPolicy", WorldEnv(world), n_steps=16, batch_size=16, device="cpu").save(
+        tmp_path / "agent.zip"
+    )
+    policy = load_sb3(tmp_path / "agent.zip", world)
+    blank = fresh(policy, 0)
+    mine, theirs = (p.module.get_parameter("policy.action_net.weight") for p in (policy, blank))
+    assert blank.name == "untrained" and mine.shape == theirs.shape and not torch.equal(mine, theirs)

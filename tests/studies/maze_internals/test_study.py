@@ -298,3 +298,22 @@ def test_the_world_of_a_goal_map_is_walked_as_written() -> None:
     assert reached(fields(network, world, state), state.cheese, 200).min() > 0.9
     bare = remove_cheese(state)
     assert reached(fields(network, world, bare), top_right(bare), 200).min() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (Policy(Compact(5, 4, 1), "tiny", "", {}), "needs mazes of size 7 at least, tiny sees 5"),
+        (nn.Linear(3, 5), "does not say the side W of the mazes"),
+    ],
+)
+def test_a_network_that_cannot_be_studied_is_named_before_a_maze_is_drawn(
+    policy: Policy, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        study(Options(policy=policy, out=str(tmp_path / "run")))
+    other = nn.Linear(3, 5)
+    other.size = 9  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="knows the compact and the IMPALA network, not Linear"):
+        study(Options(policy=other, out=str(tmp_path / "run")))
+    assert not list(tmp_path.iterdir())
