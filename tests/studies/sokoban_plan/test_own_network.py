@@ -34,14 +34,14 @@ class Right(nn.Module):
 
 
 class Turns(nn.Module):
-    """Counts its looks in a dictionary: up first, then down, left, right, and up again."""
+    """Counts its looks in a dictionary, from the number of its level on; the moves go round with them."""
 
     def __init__(self):
         super().__init__()
         self.seen = nn.Identity()
 
     def initial_carry(self, n):
-        return {"looks": torch.zeros(n, 1), "map": torch.zeros(n, 1, 1, 1)}
+        return {"looks": torch.arange(n).float()[:, None], "map": torch.zeros(n, 1, 1, 1)}
 
     def forward(self, x, carry):
         looks = self.seen(carry["looks"])
@@ -65,11 +65,11 @@ def test_a_memory_of_any_structure_is_kept_for_the_levels_that_go_on() -> None:
 
     played = play(Turns(), WORLD, state, steps=5, done=done)
     for level, end in enumerate(done_at):
-        assert played.moves[:end, level].tolist() == [t % 4 for t in range(end)]
+        assert played.moves[:end, level].tolist() == [(t + level) % 4 for t in range(end)]
     forced = np.zeros((4, 6), np.int8)
     level, time = np.array([0, 4, 2]), np.array([1, 3, 0])
     maps, _ = captured(Turns(), WORLD, state, ["seen"], forced, level, time)
-    assert maps["seen"][:, 0].tolist() == [1, 3, 0]
+    assert maps["seen"][:, 0].tolist() == [1, 7, 2]
 
 
 def test_dropout_is_off_where_a_module_is_played() -> None:
@@ -114,7 +114,20 @@ def test_the_command_takes_what_python_takes(monkeypatch: pytest.MonkeyPatch) ->
         commands, "study", lambda name, policy, **options: asked.update(options, policy=policy)
     )
     monkeypatch.setattr(commands, "_show", lambda outcome, json: None)
-    words = "--policy own.py:make --size 8 --boxes 2 --site 1 --site 3 --blank own.py:make".split()
+    words = [
+        "--policy",
+        "own.py:make",
+        "--size",
+        "8",
+        "--boxes",
+        "2",
+        "--site",
+        "1",
+        "--site",
+        "3",
+        "--blank",
+        "own.py:make",
+    ]
     result = CliRunner().invoke(app, ["study", "sokoban", *words])
     assert result.exit_code == 0, result.output
     assert asked["policy"] == asked["blank"] == "own.py:make"
