@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from goalscope.activations.tree import first_names
+
 _FUSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 _WEIGHT, _BIAS = (
     11,
@@ -26,12 +28,14 @@ _WEIGHT, _BIAS = (
 
 def has_fused_paths(module: nn.Module) -> bool:
     """Whether torch's own attention is somewhere in a module."""
-    return any(isinstance(child, _FUSED) for child in module.modules())
+    return any(isinstance(child, _FUSED) for child in first_names(module))
 
 
 def projections(module: nn.Module) -> dict[nn.Module, nn.MultiheadAttention]:
     """The output projection of each `nn.MultiheadAttention` -> the attention that it belongs to."""
-    return {child.out_proj: child for child in module.modules() if isinstance(child, nn.MultiheadAttention)}
+    return {
+        child.out_proj: child for child in first_names(module) if isinstance(child, nn.MultiheadAttention)
+    }
 
 
 class Unfused(TorchFunctionMode):
@@ -96,7 +100,7 @@ def _in_two_steps(
 def warn_of_fused_path(module: nn.Module, level: int) -> None:
     """Says so where a bare forward without gradients may take a fused path, which rounds in another way."""
     if torch.backends.mha.get_fastpath_enabled() and any(
-        isinstance(child, _FUSED) and not child.training for child in module.modules()
+        isinstance(child, _FUSED) and not child.training for child in first_names(module)
     ):
         warnings.warn(
             f"{type(module).__name__} holds torch's own attention, which without gradients may run fused; under "

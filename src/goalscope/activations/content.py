@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from goalscope.activations.tree import first_names
+
 _MACHINERY = vars(nn.Module()).keys() - {"training"}
 """what torch itself keeps on every module; parameters, buffers and submodules are told apart from settings"""
 
@@ -45,7 +47,7 @@ def settings_of(module: nn.Module) -> str:
     Two networks of the same weights differ here by an activation function, a number of ticks or the mode of dropout.
     """
     return digest(
-        [(name, type(child).__qualname__, _settings(child)) for name, child in module.named_modules()]
+        [(name, type(child).__qualname__, _settings(child)) for child, name in first_names(module).items()]
     )
 
 

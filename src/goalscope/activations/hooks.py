@@ -30,6 +30,7 @@ from goalscope.activations.sites import (
     tensors,
     with_tensor,
 )
+from goalscope.activations.tree import first_names
 from goalscope.activations.watch import Watch
 
 Inputs = Tensor | tuple[Any, ...]
@@ -51,7 +52,7 @@ def sites(module: nn.Module, *inputs: Any, ins: bool = False) -> dict[str, tuple
         no tensor are left out. The axes are those of the module: in [N, C, H, W] axis 1 counts channels and the
         last two rows and columns; in [N, T, C] axis 1 counts positions and the last channels.
     """
-    names: dict[nn.Module, str] = {child: name for name, child in module.named_modules()}
+    names = first_names(module)
     found: list[tuple[str, int, str, tuple[int, ...]]] = []
 
     def note(site: Site, whole: Any, call: int) -> None:
@@ -245,7 +246,7 @@ def warn_of_randomness(module: nn.Module) -> None:
     """Says so where a forward in training mode is random or changes the module: once for a line of the caller's."""
     names = [
         name or type(child).__name__
-        for name, child in module.named_modules()
+        for child, name in first_names(module).items()
         if child.training
         and (
             (isinstance(child, nn.modules.dropout._DropoutNd) and child.p)

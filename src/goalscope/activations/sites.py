@@ -25,6 +25,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from goalscope.activations.tree import named_modules
+
 _FORM = re.compile(
     r"(?P<name>[^@:]*)(?:@(?P<call>\d+|\*))?(?::(?P<side>in|out)(?:\.(?P<key>[^@:]+))?)?(?:@(?P<late>\d+|\*))?"
 )
@@ -75,7 +77,7 @@ def find(module: nn.Module, site: Site) -> nn.Module:
     Raises:
         ValueError: there is none of that name; the message has the nearest names.
     """
-    named = dict(module.named_modules(remove_duplicate=False))
+    named = named_modules(module)
     if site.name in named:
         return named[site.name]
     near = difflib.get_close_matches(site.name, named, 3, 0.4)

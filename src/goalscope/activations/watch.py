@@ -17,6 +17,7 @@ from torch.nn.modules import module as torch_module
 
 from goalscope.activations.attention import Unfused, has_fused_paths, projections
 from goalscope.activations.sites import Site, Visit, find
+from goalscope.activations.tree import first_names
 
 _OPEN: ContextVar[tuple[Watch, ...]] = ContextVar("goalscope_open_watches", default=())
 
@@ -44,7 +45,8 @@ class Watch:
         # Hooks are there before the context is open, and gone after it is closed.
         with ExitStack() as stack:
             stack.callback(self.module.register_forward_pre_hook(self._begin).remove)
-            projected = projections(self.module) if has_fused_paths(self.module) else {}
+            fused = has_fused_paths(self.module)
+            projected = projections(self.module) if fused else {}
             for child, (before, _) in self._at.items():
                 if child in projected:  # never called as modules; `Unfused` stands in for their hooks
                     continue
@@ -52,7 +54,7 @@ class Watch:
                     hook = child.register_forward_pre_hook(self.before, with_kwargs=True)
                     stack.callback(hook.remove)
                 stack.callback(child.register_forward_hook(self.after, with_kwargs=True).remove)
-            if has_fused_paths(self.module):
+            if fused:
                 stack.enter_context(Unfused(projected, _OPEN.get))
             _OPEN.set((*_OPEN.get(), self))
             stack.callback(self._close)
@@ -125,7 +127,7 @@ class Watch:
 
 def watched(module: nn.Module) -> bool:
     """Whether an edit or a capture would act in a forward of this module, here and now."""
-    inside = list(module.modules())
+    inside = first_names(module)
     return any(watch.acts_on(inside) for watch in _OPEN.get())
 
 
@@ -134,7 +136,7 @@ def foreign_hooks(module: nn.Module) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for hooks in (torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks):
         found += [("every module", hook) for hook in hooks.values()]
-    for name, child in module.named_modules():
+    for child, name in first_names(module).items():
         found += [
             (name, hook) for hook in (*child._forward_pre_hooks.values(), *child._forward_hooks.values())
         ]

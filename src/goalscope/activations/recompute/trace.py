@@ -21,6 +21,7 @@ from torch.nn.modules import module as torch_module
 from torch.utils import _pytree as pytree
 
 from goalscope.activations.sites import Site, find, locate
+from goalscope.activations.tree import first_names, named_modules
 
 _TRACING = threading.Lock()  # fx exchanges nn.Module.__call__ while it traces: one at a time
 
@@ -156,7 +157,7 @@ class Trace:
         self.nodes = list(self.graph.nodes)
         (top,) = tracer.calls[module]
         self._calls = tracer.calls | {module: [Call(top.inputs, self.nodes[-1].args[0])]}
-        self.modules = dict(module.named_modules(remove_duplicate=False))
+        self.modules = named_modules(module)
 
     def call(self, site: Site) -> Call:
         """The call of a module that a site names.
@@ -307,7 +308,7 @@ def hooked(module: nn.Module) -> bool:
     return bool(
         torch_module._global_forward_hooks
         or torch_module._global_forward_pre_hooks
-        or any(child._forward_hooks or child._forward_pre_hooks for child in module.modules())
+        or any(child._forward_hooks or child._forward_pre_hooks for child in first_names(module))
     )
 
 
