@@ -23,7 +23,7 @@ from goalscope.activations.edits import Edit, Refused, replace
 from goalscope.activations.sites import (
     EVERY,
     Site,
-    find,
+    find_all,
     locate,
     parse,
     tensor_at,
@@ -99,7 +99,8 @@ class Recorder:
             raise ValueError("no sites to capture: name at least one")
         self._module = module
         self._sites = {text: parse(text) for text in texts}
-        self._watched = [(site, find(module, site)) for site in self._sites.values()]
+        parsed = list(self._sites.values())
+        self._watched = list(zip(parsed, find_all(module, parsed), strict=True))
         self._kept: dict[str, list[Tensor]] = {}
         self._keep, self._copies = keep, Copies()
         self._first_sample = 0
@@ -209,7 +210,7 @@ class editing:
             raise ValueError("no edits: name at least one site, as in {'embedder.block2.res1': zero()}")
         self._edits = {text: _functions(text, edit) for text, edit in edits.items()}
         parsed = [parse(text) for text in edits]
-        self._watch = Watch(module, [(site, find(module, site)) for site in parsed], self._edit)
+        self._watch = Watch(module, list(zip(parsed, find_all(module, parsed), strict=True)), self._edit)
 
     def __enter__(self) -> None:
         warn_of_randomness(self._watch.module)

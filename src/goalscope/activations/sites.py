@@ -20,8 +20,8 @@ import copy
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
@@ -72,14 +72,21 @@ def parse(text: str) -> Site:
 
 
 def find(module: nn.Module, site: Site) -> nn.Module:
-    """The module that a site names.
+    """The module that a site names; raises as `find_all`."""
+    return find_all(module, [site])[0]
+
+
+def find_all(module: nn.Module, sites: Iterable[Site]) -> list[nn.Module]:
+    """The modules that some sites name, in one look at the tree.
 
     Raises:
         ValueError: there is none of that name; the message has the nearest names.
     """
     named = named_modules(module)
-    if site.name in named:
-        return named[site.name]
+    return [named[site.name] if site.name in named else _refuse(module, site, named) for site in sites]
+
+
+def _refuse(module: nn.Module, site: Site, named: Mapping[str, nn.Module]) -> NoReturn:
     near = difflib.get_close_matches(site.name, named, 3, 0.4)
     tail = site.name.rsplit(".", 1)[-1]
     near += [name for name in named if name.rsplit(".", 1)[-1] == tail and name not in near][:3]

@@ -9,37 +9,37 @@ replaced, removed or renamed since is seen, however that was done.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
 
 from torch import nn
 
-Ref = weakref.ref[nn.Module]
 
-
-@dataclass(frozen=True)
 class _Tree:
-    """What one walk found.
+    """What one walk found: every name with its module, and for each module the names and identities of its children."""
 
-    Attributes:
-        named: every name -> its module; a module that stands in two places has two names.
-        children: each module once, with its own children by name; None where a name holds no module.
-    """
+    def __init__(self, named: dict[str, nn.Module]):
+        self._whole = True
+        # An identity may be given again once its module is gone: from then on this tree holds no more.
+        refs = {child: weakref.ref(child, self._lose) for child in named.values()}
+        self._named = [(name, refs[child]) for name, child in named.items()]
+        self._children = [
+            (ref, tuple(child._modules), tuple(map(id, child._modules.values())))
+            for child, ref in refs.items()
+        ]
 
-    named: dict[str, Ref]
-    children: list[tuple[Ref, list[tuple[str, Ref | None]]]]
+    def _lose(self, _: object) -> None:
+        self._whole = False
 
-    def holds(self) -> bool:
-        """Whether the tree is still the one that was walked."""
-        for parent, was in self.children:
-            module = parent()
-            if module is None or len(module._modules) != len(was):
-                return False
-            for (name, child), (old_name, old) in zip(module._modules.items(), was, strict=True):
-                if name != old_name or (child is None) != (old is None):
-                    return False
-                if old is not None and old() is not child:
-                    return False
-        return True
+    def named(self) -> dict[str, nn.Module] | None:
+        """Every name -> its module; None where the tree is no longer the one that was walked."""
+        for ref, names, identities in self._children:
+            module = ref()
+            if module is None:
+                return None
+            now = module._modules
+            if tuple(now) != names or tuple(map(id, now.values())) != identities:
+                return None
+        named = {name: child for name, ref in self._named if (child := ref()) is not None}
+        return named if self._whole else None
 
 
 _TREES: weakref.WeakKeyDictionary[nn.Module, _Tree] = weakref.WeakKeyDictionary()
@@ -48,17 +48,10 @@ _TREES: weakref.WeakKeyDictionary[nn.Module, _Tree] = weakref.WeakKeyDictionary(
 def named_modules(module: nn.Module) -> dict[str, nn.Module]:
     """Every name -> its module, as `module.named_modules(remove_duplicate=False)` gives them, in that order."""
     tree = _TREES.get(module)
-    if tree is not None and tree.holds():
-        return {name: child for name, ref in tree.named.items() if (child := ref()) is not None}
-    named = dict(module.named_modules(remove_duplicate=False))
-    children = [
-        (
-            weakref.ref(one),
-            [(name, None if child is None else weakref.ref(child)) for name, child in one._modules.items()],
-        )
-        for one in dict.fromkeys(named.values())
-    ]
-    _TREES[module] = _Tree({name: weakref.ref(child) for name, child in named.items()}, children)
+    named = None if tree is None else tree.named()
+    if named is None:
+        named = dict(module.named_modules(remove_duplicate=False))
+        _TREES[module] = _Tree(named)
     return named
 
 
