@@ -2,10 +2,11 @@
 
 Sites are dotted module names (`sites.py` has the grammar); nothing here knows a world or a policy.
 
-`hooks.py` has `capture`, `editing` and `sites`, on `watch.py` (hooks of one block), `tree.py` (the modules by name, walked
-once), `attention.py` (torch's own, past its fused paths) and `copies.py`; `edits.py` what can be put at a site;
-`recompute/` forwards from a site on; `streaming/` activations on disk; `content.py` what an activation depends on;
-`metric.py` and `parts.py` what sweeps measure; `equal_norm.py` the random vectors that edits are judged beside.
+`hooks.py` has `capture`, `editing` and `sites`, on `inputs.py` (what callers hand over), `watch.py` (hooks of one block),
+`tree.py` (the modules by name, walked once), `attention.py` (torch's own, past its fused paths) and `copies.py`; `edits.py`
+what can be put at a site; `recompute/` forwards from a site on; `streaming/` activations on disk; `content.py` what an
+activation depends on; `metric.py` and `parts.py` what sweeps measure; `equal_norm.py` the random vectors that edits are
+judged beside.
 """
 
 from __future__ import annotations

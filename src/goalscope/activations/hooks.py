@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from goalscope.activations.attention import warn_of_fused_path
 from goalscope.activations.copies import Copies
 from goalscope.activations.edits import Edit, Refused, replace
+from goalscope.activations.inputs import as_inputs, as_tensor, explained
 from goalscope.activations.sites import (
     EVERY,
     Site,
@@ -70,8 +72,9 @@ def sites(module: nn.Module, *inputs: Any, ins: bool = False) -> dict[str, tuple
 
     sides = ("in", "out") if ins else ("out",)
     watched = [(Site(name, name, side=side), child) for child, name in names.items() for side in sides]
-    with Watch(module, watched, note) as watch, torch.no_grad():
-        module(*inputs)
+    arguments = as_inputs(inputs, module)
+    with Watch(module, watched, note) as watch, torch.no_grad(), explained(module, arguments):
+        module(*arguments)
     often = {names[child] for child, calls in watch.calls.items() if calls > 1}
     return {
         f"{name}@{call}{suffix}" if name in often else name + suffix: shape
@@ -97,7 +100,7 @@ class Recorder:
         texts = [sites] if isinstance(sites, str) else list(sites)
         if not texts:
             raise ValueError("no sites to capture: name at least one")
-        self._module = module
+        self.module = module
         self._sites = {text: parse(text) for text in texts}
         parsed = list(self._sites.values())
         self._watched = list(zip(parsed, find_all(module, parsed), strict=True))
@@ -115,8 +118,12 @@ class Recorder:
         self._kept = {text: [] for text in self._sites}
         self._copies = Copies()
         self._first_sample = first_sample
-        with Watch(self._module, self._watched, self._record) as watch, torch.no_grad():
-            self._module(*inputs)
+        with (
+            Watch(self.module, self._watched, self._record) as watch,
+            torch.no_grad(),
+            explained(self.module, inputs),
+        ):
+            self.module(*inputs)
         watch.refuse_unreached()
         return {text: self._result(site) for text, site in self._sites.items()}
 
@@ -153,7 +160,8 @@ def capture(
 
     Args:
         module: any module.
-        inputs: what its forward takes: a tensor, or a tuple of arguments.
+        inputs: what its forward takes: a tensor, or a tuple of arguments; arrays and nested lists become tensors
+            (`inputs.py` says how).
         sites: names of sites (see `goalscope.activations.sites`).
         batch: run so many samples at a time; every tensor of `inputs` is cut along axis 0, and the results are
             joined there. The last bits of a convolution may depend on how many samples run together.
@@ -164,9 +172,9 @@ def capture(
     Raises:
         ValueError: an unknown site (with near matches), one that is never reached, one whose module is called
             several times without `@`, activations that are not finite (site and sample), inputs of unequal
-            length, a site whose axis 0 does not count samples while `batch` is given.
+            length, inputs that a layer cannot take, a site whose axis 0 does not count samples while `batch` is given.
     """
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    arguments = as_inputs(inputs, module)
     recorder = Recorder(module, sites)
     if batch is None:
         return recorder.run(arguments)
@@ -330,6 +338,8 @@ def _functions(text: str, edit: Any) -> list[EditLike]:
         return [function for one in edit for function in _functions(text, one)]
     if isinstance(edit, Edit):
         return [edit]
+    if isinstance(edit, np.ndarray):
+        edit = as_tensor(f"edit at {text!r}", edit, "an array of the site's shape")
     if isinstance(edit, Tensor):
         return [replace(edit)]
     if not callable(edit):

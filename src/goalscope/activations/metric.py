@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from goalscope.activations.inputs import as_inputs
 from goalscope.activations.recompute.fold import samples
 
 Inputs = Tensor | tuple[Any, ...]
@@ -16,18 +17,13 @@ Metric = Callable[[Any], Tensor]
 """what the module returns for N samples -> [N], one number a sample"""
 
 
-def arguments_of(inputs: Inputs) -> tuple:
-    """The arguments of a forward from a tensor or a tuple of arguments."""
-    return inputs if isinstance(inputs, tuple) else (inputs,)
-
-
-def paired(clean: Inputs, corrupt: Inputs) -> tuple[tuple, tuple]:
+def paired(clean: Inputs, corrupt: Inputs, module: nn.Module) -> tuple[tuple, tuple]:
     """The arguments of two forwards whose samples belong together.
 
     Raises:
         ValueError: other numbers of samples, other shapes or types; the message has both.
     """
-    one, other = arguments_of(clean), arguments_of(corrupt)
+    one, other = as_inputs(clean, module), as_inputs(corrupt, module)
     leaves, form = pytree.tree_flatten(one)
     twins, twin_form = pytree.tree_flatten(other)
     if form != twin_form:

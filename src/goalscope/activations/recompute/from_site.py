@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 
 from goalscope.activations.content import precision, settings_of
 from goalscope.activations.hooks import editing, warn_of_randomness
+from goalscope.activations.inputs import as_inputs, explained
 from goalscope.activations.recompute.trace import (
     Trace,
     Untraceable,
@@ -242,9 +243,10 @@ def recompute_from(module: nn.Module, site: str, inputs: Tensor | tuple) -> Rema
     Raises:
         ValueError: an unknown site (with near matches), one that is never reached, or one that means several calls.
     """
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    arguments = as_inputs(inputs, module)
     try:
-        recording = Recording(module, arguments, [site])
+        with explained(module, arguments):
+            recording = Recording(module, arguments, [site])
     except Untraceable as error:
         warn_untraceable(module, error)
         return _by_full_forwards(module, site, arguments)
@@ -286,7 +288,7 @@ def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Remaind
         seen.append(value.clone())
         return value
 
-    with torch.no_grad(), editing(module, {site: look}):
+    with torch.no_grad(), editing(module, {site: look}), explained(module, arguments):
         output = module(*arguments)
     if len(seen) > 1:
         raise ValueError(

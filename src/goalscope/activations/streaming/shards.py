@@ -19,6 +19,7 @@ from torch import Tensor
 
 from goalscope.activations.content import digest
 from goalscope.activations.hooks import Recorder, refuse_uncounted, sample_count
+from goalscope.activations.inputs import as_inputs
 from goalscope.files import whole_file
 
 INDEX = "index.parquet"
@@ -68,7 +69,7 @@ class Shard:
 
     def fill(self, recorder: Recorder, inputs: Any) -> None:
         """Runs one batch, whose rows `keep` puts behind those of the last one."""
-        arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+        arguments = as_inputs(inputs, recorder.module)
         self._count = sample_count(arguments)
         if not self._count:
             raise ValueError(f"batch {self.line['first_batch'] + self.line['batches']} is empty")

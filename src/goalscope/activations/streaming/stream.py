@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -145,8 +146,9 @@ def stream(
     for text in texts:
         if parse(text).call == EVERY:
             raise ValueError(f"site {text!r}: axis 0 counts calls there; name the calls one by one")
-    if isinstance(batches, Tensor):
-        raise ValueError(f"batches is one tensor {list(batches.shape)}; cut it: batches=x.split(256)")
+    if isinstance(batches, Tensor | np.ndarray):
+        kind, cut = ("tensor", "x") if isinstance(batches, Tensor) else ("array", "torch.from_numpy(x)")
+        raise ValueError(f"batches is one {kind} {list(batches.shape)}; cut it: batches={cut}.split(256)")
     given: Any = batches() if callable(batches) else batches
     path = Path(folder)
     shard = Shard(shard_bytes)

@@ -20,6 +20,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from goalscope.activations.inputs import as_array
 from goalscope.showing import drawing, text
 
 _ROW_SUM_TOLERANCE = (
@@ -96,7 +97,8 @@ def occupancy(
 def _checked(
     probs: np.ndarray, next: np.ndarray, goal: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    probs, next, goal = np.asarray(probs, dtype=np.float64), np.asarray(next), np.asarray(goal)
+    probs = as_array("probs", probs, "[K, A] probabilities").astype(np.float64, copy=False)
+    next, goal = as_array("next", next, "[K, A] int"), as_array("goal", goal, "[K] bool")
     if probs.ndim != 2 or next.shape != probs.shape or goal.shape != probs.shape[:1]:
         raise ValueError(
             "expected probs [K, A], next [K, A] and goal [K], "

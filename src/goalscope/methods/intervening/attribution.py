@@ -120,7 +120,7 @@ def attribution(
         ValueError: as for exact patches; a site that is not floating point; a metric without a gradient; negative
             steps.
     """
-    one, other = paired(clean, corrupt)
+    one, other = paired(clean, corrupt, module)
     if isinstance(steps, bool) or steps < 0:
         raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
     if direction not in ("noising", "denoising"):

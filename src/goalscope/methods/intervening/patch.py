@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from goalscope.activations import editing
 from goalscope.activations.hooks import Recorder
-from goalscope.activations.metric import Inputs, Metric, arguments_of, measured, paired
+from goalscope.activations.inputs import as_inputs, explained
+from goalscope.activations.metric import Inputs, Metric, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.fold import Sweep, fold_of, join, rows_of, samples
 from goalscope.activations.recompute.from_site import warn_untraceable
@@ -103,12 +104,13 @@ def patch_effects(
             is the same on both inputs for all samples (the patch would touch nothing), activations that are not
             finite (site and sample), a metric that is not [N] or not finite (site, part and sample).
     """
-    one, other = paired(clean, corrupt)
+    one, other = paired(clean, corrupt, module)
     if direction not in ("noising", "denoising"):
         raise ValueError(f'direction must be "noising" or "denoising", got {direction!r}')
     base, source = (one, other) if direction == "noising" else (other, one)
     job = _Job(module, tuple(sites), metric, over, parts or {}, heads, batch)
-    return _sweep(job, direction, base, source, None)
+    with explained(module, base):
+        return _sweep(job, direction, base, source, None)
 
 
 def ablation_effects(
@@ -137,7 +139,7 @@ def ablation_effects(
     Raises:
         ValueError: as `patch_effects`, and fewer than two samples.
     """
-    arguments = arguments_of(inputs)
+    arguments = as_inputs(inputs, module)
     count = samples(arguments)
     if count < 2:
         raise ValueError("one sample has no other one to take values from: give at least two")

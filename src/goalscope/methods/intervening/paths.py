@@ -77,7 +77,7 @@ def path_effect(
         ValueError: an unknown site, clean and corrupt of other shapes, a sender that is the same on both inputs, a
             receiver that does not change (there is no route, or it is held shut), a metric that is NaN or not [N].
     """
-    one, other = paired(clean, corrupt)
+    one, other = paired(clean, corrupt, module)
     if receiver == sender or {sender, receiver} & set(held):
         raise ValueError(
             f"sender {sender!r}, receiver {receiver!r} and held {list(held)} must be different sites"

@@ -21,6 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from goalscope.activations import add
+from goalscope.activations.inputs import as_tensor
 from goalscope.showing import drawing, text
 from goalscope.stats import RESAMPLES, Estimate, bootstrap_mean, percentile_interval, resample_counts
 
@@ -186,7 +187,12 @@ def dose_response(
         ValueError: levels that the vector was made from, a coefficient of 0, no control, a metric that is
             not [N] or not finite (site, coefficient and level are named), an edit that changes no level at all.
     """
-    direction = vector.vector if isinstance(vector, SteeringVector) else vector
+    given = vector.vector if isinstance(vector, SteeringVector) else vector
+    direction = (
+        given if isinstance(given, Tensor) else as_tensor("vector", given, "a direction as the site takes it")
+    )
+    if not isinstance(controls, Tensor):
+        controls = as_tensor("controls", controls, f"[R, *{tuple(direction.shape)}]")
     doses = tuple(float(c) for c in coefficients)
     if not doses or 0.0 in doses or not np.isfinite(doses).all():
         raise ValueError(f"coefficients must be finite and not 0, got {list(coefficients)}")

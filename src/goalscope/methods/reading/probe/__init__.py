@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from goalscope.activations.inputs import as_array
 from goalscope.methods.reading.probe.linear import (
     PENALTIES,
     LinearProbe,
@@ -196,7 +197,7 @@ def _split(level: np.ndarray, train: np.ndarray | None, seed: int) -> np.ndarray
     if train is None:
         order = np.random.default_rng([seed, 1]).permutation(names)
         train = np.isin(level, order[: round(TRAIN_SHARE * len(names))])
-    train = np.asarray(train)
+    train = as_array("train", train, "[M] bool")
     if train.shape != level.shape or train.dtype != bool:
         raise ValueError(f"train must be bool [M], M = {len(level)}, got {train.shape} of {train.dtype}")
     torn = np.intersect1d(level[train], level[~train])

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
+from goalscope.activations.inputs import as_array, as_tensor
 from goalscope.showing import drawing, text
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
@@ -100,7 +101,8 @@ def checked(
     """x, target ([M] numbers of classes, or [M, T] float64), classes [K] and level [M]."""
     if kind not in ("logistic", "ridge"):
         raise ValueError(f"kind must be 'logistic' or 'ridge', got {kind!r}")
-    y, level = np.asarray(y), np.asarray(level)
+    y = as_array("y", y, "[M] labels, or [M] or [M, T] numbers for ridge")
+    level = as_array("level", level, "[M] int")
     if y.ndim not in (1, 2) or level.shape != y.shape[:1] or not np.issubdtype(level.dtype, np.integer):
         raise ValueError(f"need y [M, ..] and integer level [M], got {y.shape}, {level.shape} {level.dtype}")
     x = matrix("x", x, len(y))
@@ -117,7 +119,7 @@ def checked(
 
 def matrix(name: str, x: Tensor, rows: int) -> Tensor:
     """x as a finite matrix of so many rows."""
-    x = torch.as_tensor(x).detach().cpu()
+    x = as_tensor(name, x, "[M, D] numbers")
     if x.ndim != 2 or len(x) != rows:
         hint = "flatten(1) it, or lay a map out with map_rows"
         raise ValueError(f"{name} must be [M, D] with M = {rows} as in y, got {tuple(x.shape)}: {hint}")
