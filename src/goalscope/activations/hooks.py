@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from goalscope.activations.attention import warn_of_fused_path
 from goalscope.activations.copies import Copies
 from goalscope.activations.edits import Edit, Refused, replace
-from goalscope.activations.inputs import as_inputs, as_tensor, explained
+from goalscope.activations.inputs import Inputs, as_inputs, as_tensor, explained
 from goalscope.activations.sites import (
     EVERY,
     Site,
@@ -35,7 +35,6 @@ from goalscope.activations.sites import (
 from goalscope.activations.tree import first_names
 from goalscope.activations.watch import Watch
 
-Inputs = Tensor | tuple[Any, ...]
 EditLike = Callable[[Tensor], Tensor]
 _PACKAGE = __name__.partition(".")[0]
 
@@ -212,7 +211,9 @@ class editing:
     """
 
     def __init__(
-        self, module: nn.Module, edits: Mapping[str, EditLike | Tensor | Sequence[EditLike | Tensor]]
+        self,
+        module: nn.Module,
+        edits: Mapping[str, EditLike | Tensor | np.ndarray | Sequence[EditLike | Tensor]],
     ):
         if not edits:
             raise ValueError("no edits: name at least one site, as in {'embedder.block2.res1': zero()}")

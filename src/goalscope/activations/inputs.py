@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+Inputs = Tensor | np.ndarray | list[Any] | tuple[Any, ...]
+"""what `as_inputs` takes"""
 _HALF = (torch.float16, torch.bfloat16)
 _KINDS = "biufc"
 
 
-def as_inputs(given: Any, module: nn.Module) -> tuple[Any, ...]:
+def as_inputs(given: Inputs, module: nn.Module) -> tuple[Any, ...]:
     """The arguments of a forward from a tensor, an array, a nested list, or a tuple of arguments.
 
     A list of tensors, and a flat list among several arguments (a size, say), go to the module as they are.

@@ -9,10 +9,9 @@ import numpy as np
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from goalscope.activations.inputs import as_inputs
+from goalscope.activations.inputs import Inputs, as_inputs
 from goalscope.activations.recompute.fold import samples
 
-Inputs = Tensor | tuple[Any, ...]
 Metric = Callable[[Any], Tensor]
 """what the module returns for N samples -> [N], one number a sample"""
 

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from goalscope.activations.content import precision, settings_of
 from goalscope.activations.hooks import editing, warn_of_randomness
-from goalscope.activations.inputs import as_inputs, explained
+from goalscope.activations.inputs import Inputs, as_inputs, explained
 from goalscope.activations.recompute.trace import (
     Trace,
     Untraceable,
@@ -224,7 +224,7 @@ class Recording:
         return keep
 
 
-def recompute_from(module: nn.Module, site: str, inputs: Tensor | tuple) -> Remainder:
+def recompute_from(module: nn.Module, site: str, inputs: Inputs) -> Remainder:
     """Run a module once, and be ready to go on from a site with another value there.
 
     The forward is traced with torch.fx and its graph run beside the bare forward; where the two outputs are not

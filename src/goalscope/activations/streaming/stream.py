@@ -30,7 +30,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from goalscope.activations.content import code_of, digest, precision, settings_of, weights_of
-from goalscope.activations.hooks import Inputs, Recorder
+from goalscope.activations.hooks import Recorder
+from goalscope.activations.inputs import Inputs
 from goalscope.activations.sites import EVERY, parse
 from goalscope.activations.streaming.shards import (
     INDEX,

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from goalscope.activations import capture, editing
 from goalscope.activations.hooks import refuse_not_finite
-from goalscope.activations.metric import Inputs, Metric, checked, measured, paired
+from goalscope.activations.inputs import Inputs
+from goalscope.activations.metric import Metric, checked, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.from_site import recompute_from
 from goalscope.showing import drawing, text

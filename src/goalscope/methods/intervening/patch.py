@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from goalscope.activations import editing
 from goalscope.activations.hooks import Recorder
-from goalscope.activations.inputs import as_inputs, explained
-from goalscope.activations.metric import Inputs, Metric, measured, paired
+from goalscope.activations.inputs import Inputs, as_inputs, explained
+from goalscope.activations.metric import Metric, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.fold import Sweep, fold_of, join, rows_of, samples
 from goalscope.activations.recompute.from_site import warn_untraceable

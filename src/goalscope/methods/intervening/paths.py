@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from goalscope.activations import capture, editing, replace
-from goalscope.activations.metric import Inputs, Metric, measured, paired
+from goalscope.activations.inputs import Inputs
+from goalscope.activations.metric import Metric, measured, paired
 from goalscope.activations.recompute.from_site import recompute_from
 from goalscope.showing import drawing, text
 

@@ -189,7 +189,9 @@ def dose_response(
     """
     given = vector.vector if isinstance(vector, SteeringVector) else vector
     direction = (
-        given if isinstance(given, Tensor) else as_tensor("vector", given, "a direction as the site takes it")
+        given.detach()
+        if isinstance(given, Tensor)
+        else as_tensor("vector", given, "a direction as the site takes it")
     )
     if not isinstance(controls, Tensor):
         controls = as_tensor("controls", controls, f"[R, *{tuple(direction.shape)}]")
