@@ -61,6 +61,18 @@ def test_a_changed_tree_is_seen(change: Callable[[nn.Module], None]):
         assert list(named_modules(module).items()) == list(expected.items())
 
 
+def test_a_new_child_at_the_address_of_an_old_one_is_seen():
+    module, reused = nn.Sequential(nn.Identity()), 0
+    for _ in range(100):
+        was = id(named_modules(module)["0"])
+        module._modules.pop("0")  # the old one goes, and its memory is free
+        module._modules["0"] = nn.Identity()
+        reused += id(module[0]) == was
+        assert named_modules(module)["0"] is module[0]
+    if not reused:
+        pytest.skip("no address was given twice")
+
+
 def test_capture_reads_the_submodule_that_stands_there_now():
     module, x = network(), torch.randn(5, 3)
     capture(module, x, ["0"])

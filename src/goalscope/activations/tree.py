@@ -17,29 +17,23 @@ class _Tree:
     """What one walk found: every name with its module, and for each module the names and identities of its children."""
 
     def __init__(self, named: dict[str, nn.Module]):
-        self._whole = True
-        # An identity may be given again once its module is gone: from then on this tree holds no more.
-        refs = {child: weakref.ref(child, self._lose) for child in named.values()}
+        refs = {child: weakref.ref(child) for child in named.values()}
         self._named = [(name, refs[child]) for name, child in named.items()]
         self._children = [
             (ref, tuple(child._modules), tuple(map(id, child._modules.values())))
             for child, ref in refs.items()
         ]
 
-    def _lose(self, _: object) -> None:
-        self._whole = False
-
     def named(self) -> dict[str, nn.Module] | None:
         """Every name -> its module; None where the tree is no longer the one that was walked."""
         for ref, names, identities in self._children:
             module = ref()
-            if module is None:
+            if module is None:  # and its identity may be another's by now
                 return None
             now = module._modules
             if tuple(now) != names or tuple(map(id, now.values())) != identities:
                 return None
-        named = {name: child for name, ref in self._named if (child := ref()) is not None}
-        return named if self._whole else None
+        return {name: child for name, ref in self._named if (child := ref()) is not None}
 
 
 _TREES: weakref.WeakKeyDictionary[nn.Module, _Tree] = weakref.WeakKeyDictionary()
