@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +28,28 @@ def test_a_study_by_its_name_is_the_study_with_its_options(tmp_path: Path) -> No
     assert mine.findings == other.findings and mine.headline == other.headline
     assert mine.folder == tmp_path / "a" and mine.report.is_file()
     assert "findings" in lines
+
+
+def test_a_study_says_once_that_kernels_are_compiled_and_nothing_where_they_were_before(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import sys; from goalscope.studies import study; from goalscope.policies.checkpoint import Policy\n"
+        "from goalscope.policies.handwritten import Handwritten\n"
+        "policy = Policy(Handwritten('cheese', 7, 0.05), 'rule-cheese', '', "
+        f"{CONFIG!r})\n"
+        "study('maze', policy, levels=4, out=sys.argv[1], say=print)"
+    )
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / run)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")},
+            capture_output=True, text=True, check=True,
+        ).stdout.splitlines()
+        for run in ("a", "b")
+    )  # fmt: skip
+    assert first.count("compiling kernels, once after installation") == 1
+    assert second == [line for line in first if not line.startswith("compiling")]
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from importlib import import_module
@@ -58,7 +59,28 @@ def study(
     for option, field in known.items():
         if option not in options and field.default is MISSING and field.default_factory is MISSING:
             raise TypeError(f"study {name!r} needs the option {option!r}")
-    return module.study(module.Options(**options), say)
+    with compiling_said(say):
+        return module.study(module.Options(**options), say)
+
+
+@contextmanager
+def compiling_said(say: Callable[[str], None]) -> Iterator[None]:
+    """Says once that kernels are compiled, if any is: what was compiled before comes from numba's cache in silence."""
+    from numba.core import event
+
+    class Said(event.Listener):
+        said = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.said:
+                say("compiling kernels, once after installation")
+            self.said = True
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Said()):
+        yield
 
 
 def _near(word: str, known: Any) -> str:

@@ -212,8 +212,10 @@ def _solve_reach(offsets, first, last, ends, node, weight, goal, steps, reach):
     for i in range(first, last):
         base = offsets[i]
         size = offsets[i + 1] - base
-        now[:size] = reach[base : base + size]
-        then[:size] = now[:size]
+        for k in range(
+            size
+        ):  # a slice assigned to a slice compiles the words of its error: four seconds of them
+            now[k] = then[k] = reach[base + k]
         for _ in range(steps):
             changed = False
             edge = ends[base]
@@ -244,7 +246,8 @@ def _solve_occupancy(offsets, first, last, ends, node, weight, goal, steps, fina
     for i in range(first, last):
         base = offsets[i]
         size = offsets[i + 1] - base
-        now[:size] = final[base : base + size]
+        for k in range(size):
+            now[k] = final[base + k]
         for _ in range(steps):
             for k in range(size):
                 then[k] = now[k] if goal[base + k] else 0.0
@@ -256,4 +259,5 @@ def _solve_occupancy(offsets, first, last, ends, node, weight, goal, steps, fina
                 for edge in range(ends[base + k], ends[base + k + 1]):
                     then[node[edge] - base] += mass * weight[edge]
             now, then = then, now
-        final[base : base + size] = now[:size]
+        for k in range(size):
+            final[base + k] = now[k]

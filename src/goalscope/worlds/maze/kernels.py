@@ -48,7 +48,9 @@ def generate(seeds, width, region, walls, mouse, cheese):
         edges = np.empty(2 * cells * (cells - 1), np.int64)
         for i in range(edges.shape[0]):
             edges[i] = i
-        parent = np.arange(cells * cells)
+        parent = np.empty(cells * cells, np.int64)
+        for i in range(parent.shape[0]):
+            parent[i] = i
         for row in range(cells):
             for column in range(cells):
                 grid[margin + 2 * row, margin + 2 * column] = False

@@ -78,7 +78,8 @@ def distances(walls: np.ndarray, squares: np.ndarray) -> np.ndarray:
         n = int(outside.argmax())
         raise ValueError(f"level {n}: square {tuple(map(int, squares[n]))} lies outside {walls.shape[1:]}")
     steps = np.full(walls.shape, -1, np.int32)
-    kernels.distances(walls, squares, steps)
+    # One kind of integer and layout: each other one would be compiled anew.
+    kernels.distances(walls, np.ascontiguousarray(squares, np.int64), steps)
     return steps
 
 

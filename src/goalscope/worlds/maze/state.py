@@ -53,7 +53,7 @@ def checked(state: M) -> M:
             n = int(walled.argmax())
             raise ValueError(f"level {n}: the {thing} at {(int(row[n]), int(column[n]))} is in a wall")
     steps = np.full(state.walls.shape, -1, np.int32)
-    kernels.distances(state.walls, state.cheese, steps)
+    kernels.distances(state.walls, np.ascontiguousarray(state.cheese, np.int64), steps)
     row, column = state.mouse.astype(np.int64).T
     cut = (steps[levels, row, column] < 0) & (state.cheese[:, 0] >= 0)
     if cut.any():
