@@ -1,6 +1,7 @@
 """Files that are whole or not there: the one place where a file is written beside its place and moved to it.
 
-And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`.
+And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`; and where the user's
+cache lies: `cache_folder`.
 """
 
 from __future__ import annotations
@@ -158,3 +159,8 @@ def read_text(path: str | os.PathLike[str], *, windows: bool = False) -> str:
     """
     text = decoded(Path(path).read_bytes(), os.fspath(path), windows=windows)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def cache_folder() -> Path:
+    """Where goalscope keeps what can be made or fetched anew: in XDG_CACHE_HOME, else in ~/.cache; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "goalscope"

@@ -26,6 +26,9 @@ Blank = Annotated[
     str | None, typer.Option(help="The untrained control, as --policy [default: made from the policy].")
 ]
 FirstLevel = Annotated[int, typer.Option(help="Number of the first level; the others follow.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Measure anew what was measured before, and keep nothing of it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")]
 
 
@@ -43,13 +46,14 @@ def study_maze(
         int | None, typer.Option(help="Side of the mazes, for a network without an attribute `size`.")
     ] = None,
     blank: Blank = None,
+    no_cache: NoCache = False,
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
     _show(
         study(
             "maze", policy, world=world, distribution=distribution, first_level=first_level, levels=levels,
-            seed=seed, out=out, device=device, size=size, blank=blank, say=_progress,
+            seed=seed, out=out, device=device, size=size, blank=blank, no_cache=no_cache, say=_progress,
         ),
         json,
     )  # fmt: skip

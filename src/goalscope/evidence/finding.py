@@ -228,16 +228,35 @@ def read_findings(path: str | os.PathLike[str]) -> tuple[Finding, ...]:
         raise ValueError(f"{path}: {error}") from error
 
 
-@functools.cache
 def code_version() -> str:
     """The package's version and the first 12 digits of a sha256 over its source files: '0.1.0+3f2a...'.
 
     Any edit of the code changes it; it needs no git: a wheel and a checkout of the same files have the same.
     """
+    return f"{__version__}+{code_digest('')[:12]}"
+
+
+@functools.cache
+def code_digest(*places: str) -> str:
+    """sha256 over the names and contents of source files of the package.
+
+    Args:
+        places: folders and files of the package, as 'rollout' or 'studies/maze.py'; '' is the whole package.
+
+    Raises:
+        FileNotFoundError: there is no source file at one of them.
+    """
     package = Path(__file__).resolve().parents[1]
+    files: set[Path] = set()
+    for place in places:
+        here = package / place
+        found = {here} if here.is_file() else set(here.rglob("*.py"))
+        if not found:
+            raise FileNotFoundError(f"no source file at {here}")
+        files |= found
     digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py"), key=lambda file: file.relative_to(package).as_posix()):
+    for file in sorted(files, key=lambda file: file.relative_to(package).as_posix()):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(package).as_posix()} {len(content)}\n".encode())
         digest.update(content)
-    return f"{__version__}+{digest.hexdigest()[:12]}"
+    return digest.hexdigest()

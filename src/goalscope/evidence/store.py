@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goalscope.evidence.finding import SCHEMA, Finding, from_row, read_findings, to_table
-from goalscope.files import read_text, whole_file
+from goalscope.files import cache_folder, read_text, whole_file
 
 TABLE_SCHEMA = pa.schema(
     [
@@ -141,7 +141,7 @@ def open_store(runs: str | os.PathLike[str], cache: str | os.PathLike[str] | Non
 
     Args:
         runs: the folder to search.
-        cache: the folder of the cache; `$XDG_CACHE_HOME/goalscope` or `~/.cache/goalscope` where None.
+        cache: the folder of the cache; the user's (`files.cache_folder`) where None.
 
     Raises:
         FileNotFoundError: no such folder, or no run folder in it.
@@ -256,9 +256,8 @@ def _read(path: Path, run: str) -> pa.Table:
 
 def _cache_file(root: Path, cache: str | os.PathLike[str] | None) -> Path:
     """Each searched folder has its own file: not in the run folders, so that none comes along with a copy."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "goalscope"
     digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]
-    return Path(cache or default) / f"findings-{digest}.parquet"
+    return Path(cache or cache_folder()) / f"findings-{digest}.parquet"
 
 
 def _load(file: Path) -> tuple[dict[str, tuple[str, int]], pa.Table]:

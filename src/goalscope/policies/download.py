@@ -1,7 +1,7 @@
 """Policies that are fetched instead of packaged: where from, with which sha256, and where they are kept.
 
-They are kept in the folder `policies` of GOALSCOPE_HOME if that is set, else of goalscope in XDG_CACHE_HOME, else
-of ~/.cache/goalscope. Nothing is fetched unless `goalscope policies add NAME` (`fetch`) asks for it.
+They are kept in the folder `policies` of GOALSCOPE_HOME if that is set, else of the user's cache folder
+(`files.cache_folder`). Nothing is fetched unless `goalscope policies add NAME` (`fetch`) asks for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from goalscope.files import cache_folder
 
 CHUNK = 1 << 16
 
@@ -47,8 +49,7 @@ def folder() -> Path:
     home = os.environ.get("GOALSCOPE_HOME")
     if home:
         return Path(home).expanduser() / "policies"
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "goalscope" / "policies"
+    return cache_folder() / "policies"
 
 
 def place(name: str) -> Path:

@@ -1,16 +1,21 @@
 """What does a maze policy pursue: the cheese, the top-right corner, both, or nothing? Reads top to bottom.
 
 The policy, the untrained network of its shape and the packaged agents of its size are measured on the same levels
-(slow, stored, resumed after a kill); from these come findings, figures and words (quick, made anew each time).
+(slow, stored, resumed after a kill, found again by other studies of the same); from these come findings, figures and
+words (quick, made anew each time).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from torch import nn
+
 from goalscope.evidence.finding import Finding
+from goalscope.evidence.kept import Kept
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
@@ -19,6 +24,7 @@ from goalscope.rollout import fields
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.frame import CONTROL, Conclusion, Placed, Say
+from goalscope.studies.kept import key_of
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
@@ -41,11 +47,13 @@ from goalscope.studies.maze_goal.measure.fields import (
     study_levels,
 )
 from goalscope.worlds.contract import take
-from goalscope.worlds.maze import place_cheese
+from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze.paths import corner
 
 LAST_LEVEL = 2**31 - 1
 """level numbers stay below this"""
+MEASURING = ("studies/maze.py", "studies/maze_goal/measure")
+"""the files and folders of studies that say what is measured; what was kept of other code is not found"""
 AGENTS = ("mouse-corner", "mouse-topright", "mouse-topright-2", "mouse-anywhere")
 """the packaged agents that a policy is compared with, where they fit its world"""
 
@@ -69,6 +77,8 @@ class Options:
     """side of the maze world, where the network has no attribute `size`"""
     blank: Any = None
     """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
+    no_cache: bool = False
+    """measures anew what was measured before, and keeps nothing of it"""
 
 
 def study(options: Options, say: Say = lambda _: None) -> Outcome:
@@ -94,26 +104,54 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     out = frame.folder_of(options.out, f"maze-{policy.name}")
     with RunFolder.create(out, provenance) as run:
         levels = study_levels(world, near, options.first_level, options.levels)
-        found: dict[str, Measured] = {}
-        for each in policies:
-            say(f"{each.name}: moves on every square of {len(levels.state)} mazes")
-            arrays = run.stage(f"measure-{each.name}", lambda each=each: measure(each.module, levels))
-            far = run.stage(f"far-{each.name}", lambda each=each: measure_far_corners(each.module, levels))
-            found[each.name] = restore(each.name, each.sha256, arrays, levels, far)
-        history = _history(policy, (world, near), policies[-1], options, run, about, say)
+        kept = Kept(say=say, off=options.no_cache)
+        # The policy and its control first: the answer does not wait for the comparisons.
+        found = {p.name: _measured(p, levels, run, kept, say) for p in (policy, policies[-1])}
+        answer = behaviour_findings(found[policy.name], found[CONTROL], about)
+        say(f"so far: {maze_words.verdict({f.id: f for f in answer})}")
+        found = {p.name: found.get(p.name) or _measured(p, levels, run, kept, say) for p in policies}
+        history = _history(policy, (world, near), policies[-1], options, run, kept, about, say)
         say("findings")
-        made = _conclude(policy, found, levels, history, about)
+        made = _conclude(policy, found, answer, levels, history, about)
         return frame.finish(run, out, made, provenance, _command(options), say)
 
 
+def _measured(policy: Policy, levels: Levels, run: RunFolder, kept: Kept, say: Say) -> Measured:
+    """What one policy does on the study's mazes."""
+    before = all(kept.holds(_key(policy, levels, what)) for what in (measure, measure_far_corners))
+    of = f"{len(levels.state)} mazes"
+    say(f"{policy.name}: {f'measured before on these {of}' if before else f'moves on every square of {of}'}")
+    arrays = _stage("measure", policy, levels, measure, run, kept)
+    far = _stage("far", policy, levels, measure_far_corners, run, kept)
+    return restore(policy.name, policy.sha256, arrays, levels, far)
+
+
+def _stage(
+    name: str, policy: Policy, levels: Levels, what: Callable[[nn.Module, Levels], dict[str, np.ndarray]],
+    run: RunFolder, kept: Kept,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Arrays of `measure` or `measure_far_corners`: of this run where it was killed, else kept, else measured now."""
+    key = _key(policy, levels, what)
+    return run.stage(f"{name}-{policy.name}", lambda: kept.arrays(key, lambda: what(policy.module, levels)))
+
+
+def _key(policy: Policy, levels: Levels, what: Callable) -> str | None:
+    """None in Procgen's maze, whose pictures are drawn by code that is not ours."""
+    if not isinstance(levels.world, Maze):
+        return None
+    return key_of(policy, MEASURING, what.__name__, levels)
+
+
 def _conclude(
-    policy: Policy, found: dict[str, Measured], levels: Levels, history: list[Finding], about: About
-) -> Conclusion:
-    """Headline, sections, findings and figures, all from what was measured."""
+    policy: Policy, found: dict[str, Measured], answer: list[Finding], levels: Levels, history: list[Finding],
+    about: About,
+) -> Conclusion:  # fmt: skip
+    """Headline, sections, findings and figures, all from what was measured; `answer` is what was found already."""
     subject, blank = found[policy.name], found[CONTROL]
     findings: list[Finding] = []
     for measured in found.values():
-        findings += behaviour_findings(measured, blank if measured is not blank else uniform(blank), about)
+        control = blank if measured is not blank else uniform(blank)
+        findings += answer if measured is subject else behaviour_findings(measured, control, about)
         findings += agreement_findings(measured, about)
     fits: dict[str, dict[str, AlgorithmComparison]] = {}
     regressions: dict[str, DecisionRegression | str] = {}
@@ -163,8 +201,8 @@ def _figures(
 
 
 def _history(
-    policy: Policy, worlds: tuple[Any, Any], blank: Policy, options: Options, run: RunFolder, about: About,
-    say: Say,
+    policy: Policy, worlds: tuple[Any, Any], blank: Policy, options: Options, run: RunFolder, kept: Kept,
+    about: About, say: Say,
 ) -> list[Finding]:  # fmt: skip
     """Findings on the policy's training snapshots, where it is packaged with some."""
     names = snapshots(policy.name) if options.policy == policy.name else []
@@ -174,7 +212,7 @@ def _history(
     levels = study_levels(*worlds, options.first_level, min(options.levels, SNAPSHOT_LEVELS))
     found = []
     for each in [blank, *(load(name, options.device) for name in names)]:
-        arrays = run.stage(f"training-{each.name}", lambda each=each: measure(each.module, levels))
+        arrays = _stage("training", each, levels, measure, run, kept)
         found.append(restore(each.name, each.sha256, arrays, levels))
     return training_findings(found[1:], found[0], about)
 
