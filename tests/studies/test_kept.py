@@ -1,4 +1,4 @@
-"""A key changes with all that decides what is measured; a study says the same with what was kept as with what it measures."""
+"""A key changes with all that decides what is measured; what was kept gives the same study as measuring anew."""
 
 from __future__ import annotations
 
@@ -122,6 +122,7 @@ def test_what_cannot_be_known_has_no_key() -> None:
     assert key_of(Policy(Mine(), "mine", "0" * 64, {}), FILES, levels()) is None
     policy = fresh()
     with editing(policy.module, {"stem": zero()}):
+        policy.module(torch.zeros(1, 3, 7, 7))
         assert key_of(policy, FILES, levels()) is None
     assert key_of(policy, FILES, levels()) is not None
     policy.module.stem.register_forward_hook(lambda *_: None)  # type: ignore[union-attr, operator]

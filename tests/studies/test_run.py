@@ -38,7 +38,7 @@ def test_a_study_says_once_that_kernels_are_compiled_and_nothing_where_they_were
         "from goalscope.policies.handwritten import Handwritten\n"
         "policy = Policy(Handwritten('cheese', 7, 0.05), 'rule-cheese', '', "
         f"{CONFIG!r})\n"
-        "study('maze', policy, levels=4, out=sys.argv[1], say=print)"
+        "study('maze', policy, levels=4, out=sys.argv[1], no_cache=True, say=print)"
     )
     first, second = (
         subprocess.run(

@@ -6,11 +6,14 @@ they read the same planes as the compact network, so a study can be run on them 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from goalscope.policies import PolicyOutput
+from goalscope.worlds.contract import take
 from goalscope.worlds.maze import MazeState, Move
 from goalscope.worlds.maze.kernels import MOVE_COLUMNS, MOVE_ROWS
 from goalscope.worlds.maze.paths import bounding_box, distances, top_right
@@ -21,7 +24,43 @@ REGION = 5
 """side of the top-right area in which `corner-then-cheese` turns to the cheese"""
 
 
-def rule_scores(rule: str, state: MazeState) -> np.ndarray:
+@dataclass(frozen=True)
+class Ways:
+    """What leads to the cheese and to the top-right square in N states: what the rules are made of."""
+
+    cheese: np.ndarray
+    """[N, 5] float: 1 for a move on a shortest path to the cheese; without cheese, none"""
+    corner: np.ndarray
+    """[N, 5] float: the same to the top-right square"""
+    steps: np.ndarray
+    """[N] int: steps to the cheese, -1 where there is no way or no cheese"""
+    top_right: np.ndarray
+    """[N, 2] the top-right square"""
+    inner: np.ndarray
+    """[N] bool: there is a cheese, and it does not lie on the border of its maze"""
+
+
+def ways_of(state: MazeState, level: np.ndarray | None = None) -> Ways:
+    """The ways in N states.
+
+    Args:
+        state: N mazes.
+        level: [N] int; states of one number have the same walls and cheese, and squares that are connected, so that
+            their ways are found once. None: each for itself.
+    """
+    level = np.arange(len(state)) if level is None else level
+    _, first, index = np.unique(level, return_index=True, return_inverse=True)
+    mazes = take(state, first)
+    corner = top_right(mazes)
+    maps = [distances(mazes.walls, target) for target in (mazes.cheese, corner)]
+    cheese, to_corner = (_closer(steps, index, state.mouse) for steps in maps)
+    steps = maps[0][index, state.mouse[:, 0], state.mouse[:, 1]]
+    box, (row, column) = bounding_box(mazes), mazes.cheese.astype(int).T
+    inner = (row > box[:, 0]) & (row < box[:, 1]) & (column > box[:, 2]) & (column < box[:, 3])
+    return Ways(cheese, to_corner, steps, corner[index], (inner & (row >= 0))[index])
+
+
+def rule_scores(rule: str, state: MazeState, ways: Ways | None = None) -> np.ndarray:
     """What a rule prefers in each state.
 
     Args:
@@ -30,42 +69,38 @@ def rule_scores(rule: str, state: MazeState) -> np.ndarray:
             there, too;
             'up-and-right' goes up or right where free, and otherwise has no preference among free moves.
         state: N mazes.
+        ways: `ways_of(state)`, where it is known.
 
     Returns:
         [N, 5] float: 1 for a preferred move, 0 for others.
     """
     if rule == "up-and-right":
         return _up_and_right(state)
+    if rule not in RULES:
+        raise KeyError(f"no rule {rule!r}; there are {', '.join(RULES)}")
+    ways = ways or ways_of(state)
     if rule in ("cheese", "corner"):
-        return _toward(state, state.cheese if rule == "cheese" else top_right(state))
-    if rule == "corner-then-cheese":
-        corner = top_right(state)
-        near = (np.abs(state.mouse - corner) < REGION).all(1) & (np.abs(state.cheese - corner) < REGION).all(
-            1
-        )
-        target = np.where((near & (state.cheese[:, 0] >= 0))[:, None], state.cheese, corner)
-        return _toward(state, target)
-    raise KeyError(f"no rule {rule!r}; there are {', '.join(RULES)}")
+        return ways.cheese if rule == "cheese" else ways.corner
+    near = (np.abs(state.mouse - ways.top_right) < REGION).all(1)
+    near &= (np.abs(state.cheese - ways.top_right) < REGION).all(1) & (state.cheese[:, 0] >= 0)
+    return np.where(near[:, None], ways.cheese, ways.corner)
 
 
-def limited_scores(state: MazeState, near: int, inner: bool) -> np.ndarray:
+def limited_scores(state: MazeState, near: int, inner: bool, ways: Ways | None = None) -> np.ndarray:
     """A pursuit of limited range: to the cheese where it is near, or off the border; else to the top-right square.
 
     Args:
         state: N mazes.
         near: the cheese is near where at most this many steps lead to it.
         inner: whether a cheese that lies not on the border of its maze is sought from anywhere.
+        ways: `ways_of(state)`, where it is known.
 
     Returns:
         [N, 5] float: 1 for a preferred move, 0 for others; without cheese, to the top-right square.
     """
-    there = state.cheese[:, 0] >= 0
-    steps = distances(state.walls, state.cheese)[np.arange(len(state)), state.mouse[:, 0], state.mouse[:, 1]]
-    box = bounding_box(state)
-    row, column = state.cheese.astype(int).T
-    off = (row > box[:, 0]) & (row < box[:, 1]) & (column > box[:, 2]) & (column < box[:, 3])
-    sought = there & ((steps <= near) | (off & inner))
-    return _toward(state, np.where(sought[:, None], state.cheese, top_right(state)))
+    ways = ways or ways_of(state)
+    sought = (ways.steps <= near) & (state.cheese[:, 0] >= 0) | (ways.inner & inner)
+    return np.where(sought[:, None], ways.cheese, ways.corner)
 
 
 def right_hand_scores(state: MazeState, moves: np.ndarray) -> np.ndarray:
@@ -101,10 +136,10 @@ def _free_moves(state: MazeState) -> np.ndarray:
     return inside & ~state.walls[levels, row.clip(0, width - 1), column.clip(0, width - 1)]
 
 
-def _toward(state: MazeState, target: np.ndarray) -> np.ndarray:
-    steps = np.pad(distances(state.walls, target), ((0, 0), (1, 1), (1, 1)), constant_values=-1)
-    levels = np.arange(len(state))[:, None]
-    after = steps[levels, state.mouse[:, :1] + MOVE_ROWS + 1, state.mouse[:, 1:] + MOVE_COLUMNS + 1]
+def _closer(steps: np.ndarray, index: np.ndarray, mouse: np.ndarray) -> np.ndarray:
+    """[N, 5] float: moves from squares [N, 2] that lessen the steps [L, W, W] of their maze, whose number is index [N]."""
+    padded = np.pad(steps, ((0, 0), (1, 1), (1, 1)), constant_values=-1)
+    after = padded[index[:, None], mouse[:, :1] + MOVE_ROWS + 1, mouse[:, 1:] + MOVE_COLUMNS + 1]
     closer = (after >= 0) & (after == after[:, 4:] - 1)
     # At the target, or where there is none, the rule stays where it is or does not care.
     closer[(after[:, 4] == 0), Move.STAY] = True

@@ -10,7 +10,7 @@ import numpy as np
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison, best_variant, compare_algorithms
 from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.policies.checkpoint import Policy
-from goalscope.policies.handwritten import RULES, limited_scores, right_hand_scores, rule_scores
+from goalscope.policies.handwritten import RULES, limited_scores, right_hand_scores, rule_scores, ways_of
 from goalscope.rollout import Fields, sample_walks
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState
@@ -118,12 +118,13 @@ def which_algorithm(base: Fields, mazes: np.ndarray, seed: int) -> AlgorithmComp
     squares = base.squares
     states = MazeState(base.maze.walls, base.maze.mouse, base.maze.cheese)
     there = replace(take(states, squares.level), mouse=squares.square)
-    scores = {rule: rule_scores(rule, there)[node] for rule in RULES}
+    ways = ways_of(there, squares.level)
+    scores = {rule: rule_scores(rule, there, ways)[node] for rule in RULES}
     scores["right-hand"] = right_hand_scores(take(there, node), _faced(walks.move)[time, level])
     order = np.zeros(len(base.maze), int)
     order[mazes] = np.random.default_rng(seed).permutation(int(mazes.sum()))
     train = order[level] % 2 == 0
-    limited = [limited_scores(there, near, inner)[node] for near, inner in LIMITS]
+    limited = [limited_scores(there, near, inner, ways)[node] for near, inner in LIMITS]
     scores["limited"] = limited[best_variant(limited, move, level, train=train)]
     return compare_algorithms(
         scores,

@@ -269,9 +269,12 @@ def _chances(
         below = np.searchsorted(values, values + TOLERANCE, side="right") - 1.0
         under_goal = float(np.searchsorted(values, goal_value + TOLERANCE, side="right"))
         beats_goal = values >= goal_value - TOLERANCE
-        wins, goal_wins = np.ones(n), 1.0
+        wins, goal_wins = np.ones((most + 1, n)), 1.0
         for rivals in range(most + 1):
-            table[i, rivals] = wins.mean(), (wins * beats_goal).mean(), goal_wins
-            wins = wins * np.maximum(below - rivals, 0) / max(n - 1 - rivals, 1)
+            table[i, rivals, 2] = goal_wins
+            if rivals < most:
+                wins[rivals + 1] = wins[rivals] * np.maximum(below - rivals, 0) / max(n - 1 - rivals, 1)
             goal_wins = goal_wins * max(under_goal - rivals, 0) / max(n - rivals, 1)
+        table[i, :, 0] = wins.sum(1) / n
+        table[i, :, 1] = (wins * beats_goal).sum(1) / n
     return table

@@ -124,31 +124,19 @@ def fractional_logit(
             features (the subsets double with each), no held-out levels, not more training levels than
             coefficients, a feature that is constant on the training levels (named).
     """
-    features, response, train = _checked(features, response, names, train)
-    mean, scale = features[train].mean(axis=0), features[train].std(axis=0)
-    _check_constant(features[train], names)
-    standard = (features - mean) / scale
-    design, target = standard[train], response[train]
-    count, width = design.shape
-
-    everything = np.ones((1, width), bool)
-    full = _fit(design, target, everything)[0]
-    counts = resample_counts(count, resamples=resamples, seed=seed)
-    replicates = _fit(design, target, np.repeat(everything, resamples, axis=0), counts, start=full)
-    low, high = percentile_interval(replicates)
+    fit = _fitted(features, response, names, train, seed, resamples)
+    design, target, counts = fit.design, fit.target, fit.counts
+    width = design.shape[1]
     subsets = np.arange(2**width)[:, None] >> np.arange(width) & 1 == 1
     known = subsets & _identified(design, subsets)
     fits = np.where(known, _fit(design, target, subsets)[:, 1:], np.nan)
     positive = np.nanmean(np.where(known, fits > 0, np.nan), axis=0)
-    identified = known[-1]
-    low[1:], high[1:] = np.where(identified, low[1:], -np.inf), np.where(identified, high[1:], np.inf)
-    estimates = [Estimate(float(full[i]), float(low[i]), float(high[i]), count) for i in range(width + 1)]
-    prediction = _sigmoid(full[0] + standard @ full[1:])
+    held_out = ~np.asarray(train)
     return DecisionRegression(
         names=tuple(names),
-        coefficients=tuple(estimates[1:]),
-        identified=identified,
-        intercept=estimates[0],
+        coefficients=fit.estimates[1:],
+        identified=fit.identified,
+        intercept=fit.estimates[0],
         alone=tuple(_alone(design[:, [column]], target, counts) for column in range(width)),
         vif=vif(design),
         correlation=np.corrcoef(design, rowvar=False).reshape(width, width),
@@ -156,11 +144,57 @@ def fractional_logit(
         positive_share=positive,
         subset_low=np.nanmin(fits, axis=0),
         subset_high=np.nanmax(fits, axis=0),
-        **_held_out(prediction[~train], response[~train], float(target.mean()), seed),
-        prediction=prediction,
-        mean=mean,
-        scale=scale,
+        **_held_out(
+            fit.prediction[held_out], np.asarray(response, float)[held_out], float(target.mean()), seed
+        ),
+        prediction=fit.prediction,
+        mean=fit.mean,
+        scale=fit.scale,
     )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The model of all features on the n training levels."""
+
+    design: np.ndarray
+    """[n, P] standardised features"""
+    target: np.ndarray
+    """[n] response"""
+    counts: np.ndarray
+    """[B, n] how often each level is in each resample"""
+    estimates: tuple[Estimate, ...]
+    """[1 + P] intercept first"""
+    identified: np.ndarray
+    """[P] bool"""
+    prediction: np.ndarray
+    """[N] of every level"""
+    mean: np.ndarray
+    """[P]"""
+    scale: np.ndarray
+    """[P]"""
+
+
+def _fitted(
+    features: np.ndarray, response: np.ndarray, names: Sequence[str], train: np.ndarray, seed: int, resamples: int
+) -> _Fitted:  # fmt: skip
+    """Coefficients and their intervals; raises as `fractional_logit`."""
+    features, response, train = _checked(features, response, names, train)
+    mean, scale = features[train].mean(axis=0), features[train].std(axis=0)
+    _check_constant(features[train], names)
+    standard = (features - mean) / scale
+    design, target = standard[train], response[train]
+    count, width = design.shape
+    everything = np.ones((1, width), bool)
+    full = _fit(design, target, everything)[0]
+    counts = resample_counts(count, resamples=resamples, seed=seed)
+    replicates = _fit(design, target, np.repeat(everything, resamples, axis=0), counts, start=full)
+    low, high = percentile_interval(replicates)
+    identified = _identified(design, everything)[0]
+    low[1:], high[1:] = np.where(identified, low[1:], -np.inf), np.where(identified, high[1:], np.inf)
+    estimates = [Estimate(float(full[i]), float(low[i]), float(high[i]), count) for i in range(width + 1)]
+    prediction = _sigmoid(full[0] + standard @ full[1:])
+    return _Fitted(design, target, counts, tuple(estimates), identified, prediction, mean, scale)
 
 
 @dataclass(frozen=True)
@@ -213,14 +247,14 @@ def conditioned(
             f"the mediator must be [N] like the response {np.shape(response)}, got {mediator.shape}"
         )
     both = np.column_stack([features, mediator])
-    fit = fractional_logit(both, response, [*main.names, name], train=train, seed=seed, resamples=resamples)
-    kept = fit.coefficients[:-1]
+    # Not the whole regression: how its coefficients fare beside subsets says nothing where a mediator is one of them.
+    *kept, of_mediator = _fitted(both, response, [*main.names, name], train, seed, resamples).estimates[1:]
     flipped = (
         feature
         for feature, before, after in zip(main.names, main.coefficients, kept, strict=True)
         if before.high < 0 < after.low or after.high < 0 < before.low
     )
-    return Conditioned(name, main.names, kept, fit.coefficients[-1], tuple(flipped))
+    return Conditioned(name, main.names, tuple(kept), of_mediator, tuple(flipped))
 
 
 def vif(features: np.ndarray) -> np.ndarray:
@@ -302,7 +336,12 @@ def _identified(standard: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 def _alone(column: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Estimate:
     chosen = np.ones((1, 1), bool)
     fit = _fit(column, target, chosen)[0]
-    replicates = _fit(column, target, np.repeat(chosen, len(counts), axis=0), counts, start=fit)
+    # Levels of one value are one level of their mean response: distances take few values, and there are many resamples.
+    values, place = np.unique(column[:, 0], return_inverse=True)
+    of_value = (place[:, None] == np.arange(len(values))).astype(np.float64)
+    times, total = counts @ of_value, (counts * target) @ of_value
+    response = total / np.maximum(times, 1)
+    replicates = _fit(values[:, None], response, np.repeat(chosen, len(counts), axis=0), times, start=fit)
     low, high = percentile_interval(replicates[:, 1])
     return Estimate(float(fit[1]), float(low), float(high), len(target))
 
@@ -341,14 +380,20 @@ def _fit(
     """Coefficients [B, 1 + P] (intercept first; 0 where not chosen) of B fits at once.
 
     Args:
-        design: [n, P] standardised features. target: [n] in 0..1.
+        design: [n, P] standardised features. target: [n] in 0..1, or [B, n] where it is another one in each fit.
         chosen: [B, P] bool, the features of each fit.
         counts: [B, n] how often each level is in the sample of each fit; None is once.
         start: [1 + P] where all fits start.
     """
     fits = [
-        _fit_block(design, target, chosen[rows], None if counts is None else counts[rows], start)
-        for rows in _row_blocks(len(chosen), len(target))
+        _fit_block(
+            design,
+            target if target.ndim == 1 else target[rows],
+            chosen[rows],
+            None if counts is None else counts[rows],
+            start,
+        )
+        for rows in _row_blocks(len(chosen), len(design))
     ]
     return np.concatenate(fits)
 
@@ -376,22 +421,26 @@ def _fit_block(
     penalty = np.full(size, RIDGE)
     penalty[0] = 1e-6  # the intercept is free, but for a sample in which every response is 0 or 1
     beta = np.where(used, 0.0 if start is None else start, 0.0)
-    hessian = np.empty((len(chosen), size, size))
-    both = used[:, :, None] & used[:, None, :]
+    live = np.arange(len(chosen))  # fits that have not converged; most need a few steps, some many
     for iteration in range(_NEWTON_STEPS):
-        mean = _sigmoid(beta @ full.T)
-        error, weight = target - mean, mean * (1 - mean)
+        within, here = used[live], beta[live]
+        mean = _sigmoid(here @ full.T)
+        error, weight = (target if target.ndim == 1 else target[live]) - mean, mean * (1 - mean)
         if counts is not None:
-            error, weight = error * counts, weight * counts
-        gradient = np.where(used, error @ full - penalty * beta, 0.0)
+            times = counts[live]
+            error, weight = error * times, weight * times
+        gradient = np.where(within, error @ full - penalty * here, 0.0)
+        hessian = np.empty((len(live), size, size))
         hessian[:, upper[0], upper[1]] = hessian[:, upper[1], upper[0]] = weight @ products
-        system = np.where(both, hessian, 0.0) + np.eye(size) * np.where(used, penalty, 1.0)[:, None, :]
+        system = np.where(within[:, :, None] & within[:, None, :], hessian, 0.0)
+        system += np.eye(size) * np.where(within, penalty, 1.0)[:, None, :]
         step = np.linalg.solve(system, gradient[:, :, None])[:, :, 0]
         # Far from the optimum a full Newton step of a logit overshoots, so steps are capped at 2 log-odds;
         # should a fit still swing about its optimum, a cap that shrinks brings it to rest.
         cap = 2.0 * 0.8 ** max(0, iteration - 20)
-        step *= np.minimum(1.0, cap / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
+        furthest = np.abs(step).max(axis=1, keepdims=True)
+        beta[live] = here + step * np.minimum(1.0, cap / np.maximum(furthest, 1e-300))
+        live = live[np.minimum(furthest[:, 0], cap) >= 1e-9]
+        if len(live) == 0:
             break
     return beta

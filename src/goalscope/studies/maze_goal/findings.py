@@ -173,17 +173,32 @@ def _field_quantities(found: Measured) -> Iterator[Quantity]:
             )
 
 
-def behaviour_findings(found: Measured, control: Measured, about: About) -> list[Finding]:
+Answers = dict[str, tuple[str, Estimate]]
+"""id -> question and estimate"""
+
+
+def answers(found: Measured, seed: int) -> Answers:
     """Sections 1 to 3 as far as they need no fit: reach, fields, the choice at the decision square."""
-    controls = {name: estimate(about.seed) for name, _, estimate in _quantities(control)}
+    return {name: (question, estimate(seed)) for name, question, estimate in _quantities(found)}
+
+
+def behaviour_findings(
+    found: Measured, mine: Answers, control: str, controls: Answers, about: About
+) -> list[Finding]:
+    """The answers as findings, each beside that of the control, where it has one.
+
+    Args:
+        found: the policy.
+        mine: its `answers`.
+        control: the control's name.
+        controls: its `answers`.
+        about: origin of the findings.
+    """
     made = []
-    for name, question, estimate in _quantities(found):
+    for name, (question, estimate) in mine.items():
         method = "exact chain" if not name.startswith("field.") else "exact move probabilities"
-        made.append(
-            finding(
-                name, question, estimate(about.seed), controls.get(name), control.name, method, found, about
-            )
-        )
+        beside = controls[name][1] if name in controls else None
+        made.append(finding(name, question, estimate, beside, control, method, found, about))
     return made
 
 

@@ -29,8 +29,10 @@ from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
 from goalscope.studies.maze_goal.findings import (
+    Answers,
     agreement_findings,
     algorithms,
+    answers,
     behaviour_findings,
     decision_findings,
     regress,
@@ -107,12 +109,13 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         kept = Kept(say=say, off=options.no_cache)
         # The policy and its control first: the answer does not wait for the comparisons.
         found = {p.name: _measured(p, levels, run, kept, say) for p in (policy, policies[-1])}
-        answer = behaviour_findings(found[policy.name], found[CONTROL], about)
-        say(f"so far: {maze_words.verdict({f.id: f for f in answer})}")
+        told = {name: answers(measured, about.seed) for name, measured in found.items()}
+        mine = behaviour_findings(found[policy.name], told[policy.name], CONTROL, told[CONTROL], about)
+        say(f"so far: {maze_words.verdict({f.id: f for f in mine})}")
         found = {p.name: found.get(p.name) or _measured(p, levels, run, kept, say) for p in policies}
         history = _history(policy, (world, near), policies[-1], options, run, kept, about, say)
         say("findings")
-        made = _conclude(policy, found, answer, levels, history, about)
+        made = _conclude(policy, found, told, levels, history, about)
         return frame.finish(run, out, made, provenance, _command(options), say)
 
 
@@ -143,15 +146,18 @@ def _key(policy: Policy, levels: Levels, what: Callable) -> str | None:
 
 
 def _conclude(
-    policy: Policy, found: dict[str, Measured], answer: list[Finding], levels: Levels, history: list[Finding],
+    policy: Policy, found: dict[str, Measured], told: dict[str, Answers], levels: Levels, history: list[Finding],
     about: About,
 ) -> Conclusion:  # fmt: skip
-    """Headline, sections, findings and figures, all from what was measured; `answer` is what was found already."""
+    """Headline, sections, findings and figures, all from what was measured; `told` are answers that are known already."""
     subject, blank = found[policy.name], found[CONTROL]
     findings: list[Finding] = []
-    for measured in found.values():
-        control = blank if measured is not blank else uniform(blank)
-        findings += answer if measured is subject else behaviour_findings(measured, control, about)
+    chance = uniform(blank)
+    told = {chance.name: answers(chance, about.seed), **told}
+    for name, measured in found.items():
+        mine = told.get(name) or answers(measured, about.seed)
+        control = CONTROL if measured is not blank else chance.name
+        findings += behaviour_findings(measured, mine, control, told[control], about)
         findings += agreement_findings(measured, about)
     fits: dict[str, dict[str, AlgorithmComparison]] = {}
     regressions: dict[str, DecisionRegression | str] = {}
@@ -165,16 +171,16 @@ def _conclude(
             regressions[name] = str(error)
         else:
             findings += decision_findings(measured, fit, about)
-    mine = {f.id: f for f in findings if f.policy == policy.name}
+    about_it = {f.id: f for f in findings if f.policy == policy.name}
     others = [
         f for f in findings if f.id == "reach.corner_instead" and f.policy not in (policy.name, CONTROL)
     ]
     chosen, fit = maze_figures.chosen_levels(subject), regressions[policy.name]
     return Conclusion(
         title=f"What does {policy.name} pursue?",
-        headline=maze_words.headline(mine),
+        headline=maze_words.headline(about_it),
         sections=maze_words.sections(
-            mine, fit, fits[policy.name], [rule for _, rule in chosen], history, others
+            about_it, fit, fits[policy.name], [rule for _, rule in chosen], history, others
         ),
         findings=findings + history,
         figures=list(_figures(policy, subject, levels, findings, fit, chosen, history)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,11 @@ class Measured:
     """time limit"""
     far: Mapping[str, np.ndarray] = field(default_factory=dict)
     """what `far_corners.measure_far_corners` gives; empty where it was not measured"""
+
+    @cached_property
+    def reached(self) -> np.ndarray:
+        """[N] exact P(reach the cheese within the time limit), solved once."""
+        return self.base.reach_from_start(self.steps)
 
 
 def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
@@ -127,7 +133,7 @@ def restore(
 
 def reach_cheese(found: Measured) -> np.ndarray:
     """[N] P(reach the cheese within the time limit)."""
-    return found.base.reach_from_start(found.steps)
+    return found.reached
 
 
 def cheese_pull(found: Measured) -> np.ndarray:
