@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
-from goalscope.methods.behaviour.decision import RIDGE, conditioned, fractional_logit, vif
+from goalscope.methods.behaviour.decision import conditioned, fractional_logit, vif
+from goalscope.methods.behaviour.decision.newton import RIDGE
 from goalscope.stats import binomial_interval
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import decision_square, distances, top_right

@@ -22,11 +22,12 @@ from the main one and under names that say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.methods.behaviour.decision.newton import fit_many, sigmoid
 from goalscope.showing import drawing, text
 from goalscope.stats import (
     Estimate,
@@ -36,13 +37,8 @@ from goalscope.stats import (
     resample_counts,
 )
 
-# Weight of the squared standardised coefficients in the log-likelihood of all training levels together. It
-# keeps coefficients finite where a resample is separable and is far below one level's information otherwise.
-RIDGE = 0.01
 MAX_FEATURES = 12
 
-_BLOCK = 250_000  # entries of [fits, levels] at a time: stays in cache
-_NEWTON_STEPS = 100
 _RANK_TOLERANCE = 1e-7  # of the singular values of the standardised features
 
 
@@ -129,7 +125,7 @@ def fractional_logit(
     width = design.shape[1]
     subsets = np.arange(2**width)[:, None] >> np.arange(width) & 1 == 1
     known = subsets & _identified(design, subsets)
-    fits = np.where(known, _fit(design, target, subsets)[:, 1:], np.nan)
+    fits = np.where(known, fit_many(design, target, subsets)[:, 1:], np.nan)
     positive = np.nanmean(np.where(known, fits > 0, np.nan), axis=0)
     held_out = ~np.asarray(train)
     return DecisionRegression(
@@ -186,14 +182,14 @@ def _fitted(
     design, target = standard[train], response[train]
     count, width = design.shape
     everything = np.ones((1, width), bool)
-    full = _fit(design, target, everything)[0]
+    full = fit_many(design, target, everything)[0]
     counts = resample_counts(count, resamples=resamples, seed=seed)
-    replicates = _fit(design, target, np.repeat(everything, resamples, axis=0), counts, start=full)
+    replicates = fit_many(design, target, np.repeat(everything, resamples, axis=0), counts, start=full)
     low, high = percentile_interval(replicates)
     identified = _identified(design, everything)[0]
     low[1:], high[1:] = np.where(identified, low[1:], -np.inf), np.where(identified, high[1:], np.inf)
     estimates = [Estimate(float(full[i]), float(low[i]), float(high[i]), count) for i in range(width + 1)]
-    prediction = _sigmoid(full[0] + standard @ full[1:])
+    prediction = sigmoid(full[0] + standard @ full[1:])
     return _Fitted(design, target, counts, tuple(estimates), identified, prediction, mean, scale)
 
 
@@ -335,13 +331,13 @@ def _identified(standard: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def _alone(column: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Estimate:
     chosen = np.ones((1, 1), bool)
-    fit = _fit(column, target, chosen)[0]
+    fit = fit_many(column, target, chosen)[0]
     # Levels of one value are one level of their mean response: distances take few values, and there are many resamples.
     values, place = np.unique(column[:, 0], return_inverse=True)
     of_value = (place[:, None] == np.arange(len(values))).astype(np.float64)
     times, total = counts @ of_value, (counts * target) @ of_value
     response = total / np.maximum(times, 1)
-    replicates = _fit(values[:, None], response, np.repeat(chosen, len(counts), axis=0), times, start=fit)
+    replicates = fit_many(values[:, None], response, np.repeat(chosen, len(counts), axis=0), times, start=fit)
     low, high = percentile_interval(replicates[:, 1])
     return Estimate(float(fit[1]), float(low), float(high), len(target))
 
@@ -364,83 +360,3 @@ def _held_out(prediction: np.ndarray, response: np.ndarray, base: float, seed: i
         "accuracy_gain": bootstrap_difference(right(prediction), right(base), bounds=gain, seed=seed),
         "best_accuracy": float(np.maximum(response, 1 - response).mean()),
     }
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)
-
-
-def _fit(
-    design: np.ndarray,
-    target: np.ndarray,
-    chosen: np.ndarray,
-    counts: np.ndarray | None = None,
-    start: np.ndarray | None = None,
-) -> np.ndarray:
-    """Coefficients [B, 1 + P] (intercept first; 0 where not chosen) of B fits at once.
-
-    Args:
-        design: [n, P] standardised features. target: [n] in 0..1, or [B, n] where it is another one in each fit.
-        chosen: [B, P] bool, the features of each fit.
-        counts: [B, n] how often each level is in the sample of each fit; None is once.
-        start: [1 + P] where all fits start.
-    """
-    fits = [
-        _fit_block(
-            design,
-            target if target.ndim == 1 else target[rows],
-            chosen[rows],
-            None if counts is None else counts[rows],
-            start,
-        )
-        for rows in _row_blocks(len(chosen), len(design))
-    ]
-    return np.concatenate(fits)
-
-
-def _row_blocks(count: int, length: int) -> Iterator[slice]:
-    rows = max(1, _BLOCK // length)
-    return (slice(first, first + rows) for first in range(0, count, rows))
-
-
-def _fit_block(
-    design: np.ndarray,
-    target: np.ndarray,
-    chosen: np.ndarray,
-    counts: np.ndarray | None,
-    start: np.ndarray | None,
-) -> np.ndarray:
-    """Newton's method on all fits of a block in step; each matrix product serves them all."""
-    full = np.concatenate([np.ones((len(design), 1)), design], axis=1)
-    size = full.shape[1]
-    upper = np.triu_indices(size)
-    products = (
-        full[:, upper[0]] * full[:, upper[1]]
-    )  # [n, S(S+1)/2], so that X'WX is one product for all fits
-    used = np.concatenate([np.ones((len(chosen), 1), bool), chosen], axis=1)
-    penalty = np.full(size, RIDGE)
-    penalty[0] = 1e-6  # the intercept is free, but for a sample in which every response is 0 or 1
-    beta = np.where(used, 0.0 if start is None else start, 0.0)
-    live = np.arange(len(chosen))  # fits that have not converged; most need a few steps, some many
-    for iteration in range(_NEWTON_STEPS):
-        within, here = used[live], beta[live]
-        mean = _sigmoid(here @ full.T)
-        error, weight = (target if target.ndim == 1 else target[live]) - mean, mean * (1 - mean)
-        if counts is not None:
-            times = counts[live]
-            error, weight = error * times, weight * times
-        gradient = np.where(within, error @ full - penalty * here, 0.0)
-        hessian = np.empty((len(live), size, size))
-        hessian[:, upper[0], upper[1]] = hessian[:, upper[1], upper[0]] = weight @ products
-        system = np.where(within[:, :, None] & within[:, None, :], hessian, 0.0)
-        system += np.eye(size) * np.where(within, penalty, 1.0)[:, None, :]
-        step = np.linalg.solve(system, gradient[:, :, None])[:, :, 0]
-        # Far from the optimum a full Newton step of a logit overshoots, so steps are capped at 2 log-odds;
-        # should a fit still swing about its optimum, a cap that shrinks brings it to rest.
-        cap = 2.0 * 0.8 ** max(0, iteration - 20)
-        furthest = np.abs(step).max(axis=1, keepdims=True)
-        beta[live] = here + step * np.minimum(1.0, cap / np.maximum(furthest, 1e-300))
-        live = live[np.minimum(furthest[:, 0], cap) >= 1e-9]
-        if len(live) == 0:
-            break
-    return beta
