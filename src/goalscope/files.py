@@ -1,7 +1,7 @@
 """Files that are whole or not there: the one place where a file is written beside its place and moved to it.
 
-And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`; and where the user's
-cache lies: `cache_folder`.
+And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`; and the one
+that says where the user's cache lies: `cache_folder`.
 """
 
 from __future__ import annotations
