@@ -161,10 +161,15 @@ def test_without_a_cache_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / "cache" / "goalscope" / "measured").exists()
 
 
-def test_the_answer_about_the_policy_comes_before_its_comparisons(tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = study("maze", levels=3, out=str(tmp_path / "run"), say=said.append)
+def test_the_answer_about_the_policy_comes_before_its_comparisons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, blank = untrained(CONFIG, seed=1), untrained(CONFIG, seed=2)
+    other = Policy(other.module, "other", other.sha256, CONFIG)
+    monkeypatch.setattr(maze_goal, "_compared", lambda policy, *_: [policy, other, blank])
+    outcome, said, _ = run(tmp_path / "run")
     (answer,) = [line for line in said if line.startswith("so far: ")]
     assert answer.removeprefix("so far: ") == outcome.headline.splitlines()[0]
     order = [line.partition(":")[0] for line in said if " mazes" in line or line == answer]
-    assert order[:3] == ["mouse-topright", "untrained", "so far"] and "mouse-corner" in order[3:]
+    assert order == ["mine", "untrained", "so far", "other"]
+    assert list(dict.fromkeys(f.policy for f in outcome.findings)) == ["mine", "other", "untrained"]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
+import numba
 import pytest
 
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import Handwritten
 from goalscope.studies import study
+from goalscope.studies.maze_goal import study as maze_goal_study
+from goalscope.studies.maze_goal.measure.fields import study_levels
 from goalscope.studies.maze_goal.study import Options
 from goalscope.studies.maze_goal.study import study as maze_goal
-from goalscope.studies.run import STUDIES, SUBJECT
+from goalscope.studies.run import STUDIES, SUBJECT, compiling_said
 
 CONFIG = {"architecture": {"name": "compact", "size": 7, "channels": 8, "blocks": 1}}
 
@@ -30,26 +30,24 @@ def test_a_study_by_its_name_is_the_study_with_its_options(tmp_path: Path) -> No
     assert "findings" in lines
 
 
-def test_a_study_says_once_that_kernels_are_compiled_and_nothing_where_they_were_before(
-    tmp_path: Path,
-) -> None:
-    script = (
-        "import sys; from goalscope.studies import study; from goalscope.policies.checkpoint import Policy\n"
-        "from goalscope.policies.handwritten import Handwritten\n"
-        "policy = Policy(Handwritten('cheese', 7, 0.05), 'rule-cheese', '', "
-        f"{CONFIG!r})\n"
-        "study('maze', policy, levels=4, out=sys.argv[1], no_cache=True, say=print)"
-    )
-    first, second = (
-        subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / run)],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")},
-            capture_output=True, text=True, check=True,
-        ).stdout.splitlines()
-        for run in ("a", "b")
-    )  # fmt: skip
-    assert first.count("compiling kernels, once after installation") == 1
-    assert second == [line for line in first if not line.startswith("compiling")]
+def test_that_kernels_are_compiled_is_said_once_and_not_where_they_were_before() -> None:
+    first, second = (numba.njit(lambda x, k=k: x + k) for k in (1, 2))
+    lines: list[str] = []
+    with compiling_said(lines.append):
+        assert first(1) == 2 and second(1) == 3
+    assert lines == ["compiling kernels, once after installation"]
+    with compiling_said(lines.append):
+        assert first(2) == 3
+    assert len(lines) == 1
+    assert numba.njit(lambda x: x)(1) == 1 and len(lines) == 1, "it listens after its end"
+
+
+def test_a_study_listens_for_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, lines = Policy(Handwritten("cheese", 7, 0.05), "rule-cheese", "", CONFIG), []
+    compiled = numba.njit(lambda x: x + 1)
+    monkeypatch.setattr(maze_goal_study, "study_levels", lambda *given: compiled(1) and study_levels(*given))
+    study("maze", policy, levels=2, out=str(tmp_path / "a"), say=lines.append)
+    assert lines.count("compiling kernels, once after installation") == 1
 
 
 @pytest.mark.parametrize("name", STUDIES)
