@@ -17,7 +17,7 @@ What is itself an outcome of the choice (the probability of the moves towards th
 features: a feature that works through it then loses its effect, and may get the other sign, since among levels of
 equal mediator only those differ in the feature that differ in other things too (Rosenbaum 1984, "The consequences of
 adjustment for a concomitant variable that has been affected by the treatment"). `conditioned` fits such a model, apart
-from the main one and under names that say so.
+from the main one and under names that say so. All fits of a kind are solved at once, in `newton.py`.
 """
 
 from __future__ import annotations
