@@ -350,7 +350,11 @@ def test_what_changes_the_activations_is_another_folder(tmp_path: Path):
         stream(module, x, ["drop"], tmp_path)
     with pytest.raises(ValueError, match="another first batch"):
         stream(module, [torch.cat([x[0], x[0]])[:6].reshape(3, 8)[:, :4]], ["drop"], tmp_path)
-    handle = module.layer.register_forward_hook(lambda _, args, out: out * 2)
+
+    def doubled(_: nn.Module, args: tuple, out: torch.Tensor) -> torch.Tensor:
+        return out * 2
+
+    handle = module.layer.register_forward_hook(doubled)
     with pytest.raises(ValueError, match="another hook on the module"):
         stream(module, x, ["drop"], tmp_path)
     handle.remove()
