@@ -8,6 +8,13 @@ import typer
 
 train_app = typer.Typer(no_args_is_help=True, help="Train a policy; going on where an earlier run stopped.")
 
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the convolutions: 'bfloat16' or 'float32' [default: what is quick on this machine]."
+    ),
+]
+
 
 @train_app.command("maze")
 def train_maze(
@@ -17,10 +24,7 @@ def train_maze(
     size: Annotated[int, typer.Option(help="Side of the world, odd.")] = 13,
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
     steps: Annotated[int, typer.Option(help="Environment steps.")] = 5_000_000,
-    precision: Annotated[
-        str,
-        typer.Option(help="Of the convolutions: 'bfloat16' or 'float32', for machines slow at the former."),
-    ] = "bfloat16",
+    precision: Precision = None,
     out: Annotated[
         str | None, typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")
     ] = None,
@@ -43,7 +47,7 @@ def train_finetune(
         int, typer.Option(help="Environment steps, less than a tenth of the training's.")
     ] = 450_000,
     seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
-    precision: Annotated[str, typer.Option(help="'bfloat16' or 'float32'.")] = "bfloat16",
+    precision: Precision = None,
     out: Annotated[
         str | None, typer.Option(help="Folder of the run [default: runs/finetune-POLICY-REWARD-SEED].")
     ] = None,
@@ -63,9 +67,7 @@ def train_sokoban(
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
     steps: Annotated[int | None, typer.Option(help="States it is taught in [default: the recipe's].")] = None,
     data: Annotated[str | None, typer.Option(help="Folder of the Boxoban levels, for that recipe.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="'bfloat16' or 'float32' [default: the recipe's].")
-    ] = None,
+    precision: Precision = None,
     out: Annotated[
         str | None, typer.Option(help="Folder of the run [default: runs/train-RECIPE-NETWORK-SEED].")
     ] = None,

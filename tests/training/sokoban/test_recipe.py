@@ -55,7 +55,8 @@ def test_a_recipe_leaves_a_policy_with_its_card(network, tmp_path):
     assert policy.config["training"]["seed"] == 3 and policy.config["training"]["steps"] == 128
     card = (folder / "README.md").read_text(encoding="utf-8")
     option = "" if network == "drc" else " --network resnet"
-    assert f"`goalscope train sokoban --recipe sokoban-small{option} --seed 3`" in card
+    used = policy.config["training"]["precision"]
+    assert f"`goalscope train sokoban --recipe sokoban-small{option} --seed 3 --precision {used}`" in card
     for word in (
         "Solved",
         "of 20 unseen generated levels with sampled actions",

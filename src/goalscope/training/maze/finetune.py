@@ -22,6 +22,7 @@ from goalscope.policies.compact import Compact
 from goalscope.rollout import fields
 from goalscope.stats import bootstrap_mean
 from goalscope.training.ppo import PPO, train
+from goalscope.training.precision import chosen_precision
 from goalscope.worlds.contract import Step, World
 from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze.paths import corner, maze_size
@@ -89,7 +90,7 @@ def finetuning_world(reward: str, size: int, cheese_region: int | None) -> Any:
 
 
 def finetune(
-    name: str, reward: str, steps: int, seed: int = 1, precision: str = "bfloat16", out: str | None = None
+    name: str, reward: str, steps: int, seed: int = 1, precision: str | None = None, out: str | None = None
 ) -> Path:
     """Trains a mouse on and writes the policy with its card; a killed run goes on where it was.
 
@@ -98,7 +99,7 @@ def finetune(
         reward: one of `REWARDS`.
         steps: environment steps, less than a tenth of what the policy was trained with.
         seed: of levels and actions.
-        precision: 'float32' or 'bfloat16'.
+        precision: 'float32' or 'bfloat16'; what is quick on this machine where None.
         out: folder of the run.
 
     Returns:
@@ -113,8 +114,7 @@ def finetune(
         raise ValueError(
             f"{name} is not a mouse of `goalscope train maze`: its config lacks world or training"
         )
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
+    precision = chosen_precision(precision)
     world = finetuning_world(reward, where["size"], where["cheese_region"])
     if not 1 <= steps < trained["steps"] / TENTH:
         raise ValueError(
@@ -164,12 +164,12 @@ def _card(
         for r in shown
     ]
     table, drawn = "\n".join(rows), "\n".join(lines)
-    bits = "" if config.precision == "bfloat16" else f" --precision {config.precision}"
+    options = f"--steps {config.steps} --seed {seed} --precision {config.precision}"
     return f"""# {policy.name}, trained on: {reward}
 
 {policy.name} after {config.steps:,} further steps, {REWARDS[reward]}.
 
-- **Command**: `goalscope train finetune --policy {policy.name} --reward {reward} --steps {config.steps} --seed {seed}{bits}`
+- **Command**: `goalscope train finetune --policy {policy.name} --reward {reward} {options}`
 - **From**: {policy.name}, sha256 {policy.sha256}, {policy.config["training"]["steps"]:,} steps.
 - **Time**: {seconds / 60:.0f} minutes on one busy core ({platform.machine()}).
 - **Limits**: those of {policy.name}; one seed.
@@ -201,7 +201,12 @@ def brief(
     """
     module = copy.deepcopy(policy.module)
     config = PPO(
-        steps=steps, levels=64, horizon=32, minibatch=512, learning_rate=LEARNING_RATE, precision="bfloat16"
+        steps=steps,
+        levels=64,
+        horizon=32,
+        minibatch=512,
+        learning_rate=LEARNING_RATE,
+        precision=chosen_precision(None),
     )
     train(module, world, folder, config, seed, snapshots, progress=False)
     return {n: load_file(folder / "snapshots" / f"step-{n}.safetensors") for n in snapshots}

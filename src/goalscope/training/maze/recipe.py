@@ -15,6 +15,7 @@ from goalscope.policies.compact import Compact
 from goalscope.rollout import fields, play
 from goalscope.stats import bootstrap_mean
 from goalscope.training.ppo import PPO, placed, train
+from goalscope.training.precision import chosen_precision
 from goalscope.worlds.contract import whole_number
 from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.paths import maze_size
@@ -26,7 +27,7 @@ TEST_LEVELS = 1000
 
 
 def train_maze(
-    cheese_region: int | None, size: int, seed: int, steps: int, precision: str = "bfloat16", out: str | None = None,
+    cheese_region: int | None, size: int, seed: int, steps: int, precision: str | None = None, out: str | None = None,
     device: str = "cpu",
 ) -> Path:  # fmt: skip
     """Trains a mouse and writes its policy with model card; a killed run goes on where it was.
@@ -36,7 +37,7 @@ def train_maze(
         size: W.
         seed: of weights, levels and actions.
         steps: environment steps.
-        precision: 'float32' or 'bfloat16'.
+        precision: 'float32' or 'bfloat16'; what is quick on this machine where None.
         out: folder of the run.
         device: where to train.
 
@@ -46,8 +47,7 @@ def train_maze(
     Raises:
         ValueError: an option out of range, a device that is not there, or `out` holds a run with other settings.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
+    precision = chosen_precision(precision, device)
     if steps < 1:
         raise ValueError(f"--steps must be at least 1, got {steps}")
     where = "anywhere" if cheese_region is None else str(cheese_region)
@@ -97,8 +97,10 @@ def _card(policy: Compact, world: Maze, folder: Path, config: PPO, seed: int, se
         else f"in the top-right {region} x {region}"
     )
     option = "" if region is None else f" --cheese-region {region}"
-    bits = "" if config.precision == "bfloat16" else f" --precision {config.precision}"
-    command = f"goalscope train maze{option} --size {world.size} --seed {seed} --steps {config.steps}{bits}"
+    command = (
+        f"goalscope train maze{option} --size {world.size} --seed {seed} --steps {config.steps} "
+        f"--precision {config.precision}"
+    )
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     shown = [rows[i] for i in np.unique(np.geomspace(1, len(rows), 16).round().astype(int)) - 1]

@@ -24,6 +24,7 @@ from goalscope.policies.resnet import ResNet, as_large_as, parameters
 from goalscope.stats import binomial_interval
 from goalscope.training.imitation import Imitation, Teacher, imitate
 from goalscope.training.ppo import PPO, placed, train
+from goalscope.training.precision import chosen_precision
 from goalscope.training.sokoban.teachers import Plans, Tables, read_library
 from goalscope.worlds.contract import take, whole_number
 from goalscope.worlds.sokoban import Sokoban, SokobanState
@@ -59,12 +60,12 @@ RECIPES = {
     "sokoban-small": Recipe(
         8, 2, 2, 3, 16, 64, False,
         Imitation(
-            steps=5_345_920, decay=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999, precision="bfloat16"
+            steps=5_345_920, decay=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999
         ),
     ),
     "sokoban-boxoban": Recipe(
         10, 4, 3, 3, 24, 128, True,
-        Imitation(steps=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999, precision="bfloat16"),
+        Imitation(steps=8_000_000, levels=64, window=10, learning_rate=4e-3, average=0.999),
     ),
 }  # fmt: skip
 
@@ -82,7 +83,7 @@ def train_sokoban(
         network: 'drc', or 'resnet' for a network without memory that has as many parameters.
         data: folder of the Boxoban levels, with unfiltered/train and unfiltered/test; `sokoban/boxoban` in the folder
             that the environment variable GOALSCOPE_DATA names where None. Generated levels need none.
-        precision: 'float32' or 'bfloat16'; the recipe's where None.
+        precision: 'float32' or 'bfloat16'; what is quick on this machine where None.
         out: folder of the run.
         device: where to train.
 
@@ -93,6 +94,7 @@ def train_sokoban(
         ValueError: an option out of range, a device that is not there, no Boxoban levels, or `out` holds a run with
             other settings or of another network.
     """
+    precision = chosen_precision(precision, device)
     chosen = _recipe(recipe, network, steps, precision)
     folder = Path(out or f"runs/train-{recipe}-{network}-{seed}")
     world = Sokoban(chosen.size, chosen.size, chosen.boxes)
@@ -112,8 +114,7 @@ def train_sokoban(
     }
     option = "" if network == "drc" else f" --network {network}"
     option += "" if steps is None else f" --steps {steps}"
-    option += "" if precision is None else f" --precision {precision}"
-    command = f"goalscope train sokoban --recipe {recipe}{option} --seed {seed}"
+    command = f"goalscope train sokoban --recipe {recipe}{option} --seed {seed} --precision {precision}"
     levels, where = _test_levels(chosen, world, data)
     card = _card(policy, world, chosen, folder, command, seconds, levels, where)
     save(folder / "policy", policy, description, card)
@@ -226,13 +227,11 @@ def _play(
     return solved
 
 
-def _recipe(name: str, network: str, steps: int | None, precision: str | None) -> Recipe:
+def _recipe(name: str, network: str, steps: int | None, precision: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
     if network not in ("drc", "resnet"):
         raise ValueError(f"--network must be drc or resnet, got {network!r}")
-    if precision not in (None, "float32", "bfloat16"):
-        raise ValueError(f"--precision must be float32 or bfloat16, got {precision!r}")
     if steps is not None and steps < 1:
         raise ValueError(f"--steps must be at least 1, got {steps}")
     recipe = RECIPES[name]
