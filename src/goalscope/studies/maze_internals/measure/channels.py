@@ -1,15 +1,20 @@
-"""Which channels carry the goal: found by their effect on some mazes, estimated on others alone and together.
+"""Which channels carry the goal: each alone, the strongest together, and all of them as the most the assay can show.
 
-A channel is resampled from another maze: once from one with the cheese on the same square, once from one with the
-cheese elsewhere. A channel that carries where the cheese is does harm only in the second case.
+Some channels of the middle site are given what they hold in the same maze with the cheese elsewhere, square by square
+with the mouse on the same square. Walls and mouse are those of the maze itself, so nothing but the cheese differs: a
+channel that says nothing of it changes nothing at all. (With another maze for a donor the walls of that maze come along,
+and all channels together hardly tell a moved cheese from another maze.) What a null is worth is said by all channels
+together: no part can show more than about that.
 
-What is estimated on the held-out mazes is what was found on the discovery mazes: had the held-out mazes a say in
-which channels are reported (those confirmed there, say), their estimates would be too good. Which of the found
-ones they confirm is said beside them.
+A goal spread over many channels shows in none of them. So channels are ranked by what each does alone on the discovery
+mazes, and the first 1, 2, 4, .. are swapped together on the held-out mazes, beside as many random channels. What is
+estimated on the held-out mazes is what was chosen on the discovery mazes: had the held-out mazes a say in it, their
+estimates would be too good.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,70 +22,124 @@ import torch
 from torch import Tensor
 
 from goalscope.methods.intervening.select import Selection, select
-from goalscope.studies.maze_internals.setup import Setup, activations, donors, reached, run
+from goalscope.rollout import Fields, fields
+from goalscope.studies.maze_internals.setup import APART, Setup, activations, alike, reached
 from goalscope.worlds.contract import concatenate, take
+from goalscope.worlds.maze import place_cheese
+
+TOGETHER = (1, 2, 4, 8, 16)
+"""how many of the strongest channels are swapped together, where the site has more than that"""
+DRAWS = 2
+"""random sets for each size in each held-out maze; every maze has sets of its own"""
+AT_ONCE = 16
+"""mazes whose donor activations on all squares are held in memory at a time"""
+
+Change = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(own activations [B, C, h, w], those with the cheese elsewhere [B, C, h, w], levels [B]) -> new ones"""
 
 
 def select_channels(setup: Setup) -> dict[str, np.ndarray]:
-    """Resamples every channel on discovery mazes, and the found ones alone and together on held-out ones.
+    """Swaps every channel on discovery mazes; the found ones, sets and all channels on held-out ones.
 
     Returns:
-        `effects` [C, D + H]: P(cheese) with a channel from a maze with the cheese elsewhere minus the same from one with
-        it in the same place; held-out columns are 0 for channels that were not found. `random` [r]: as many other
-        channels as were found, or all others where they are fewer. `set.SET.DONOR` [H] P(cheese), and
-        `set.SET.DONOR.there` [H] P(the square on which the other donor has its cheese), SET being found, random or
-        all, DONOR same or other; sets without a channel are left out; `none` and `none.there` [H] without resampling.
+        Changes against the unedited network on the same mazes. `effects` [C, D + H]: of P(reach the cheese) by one
+        channel; held-out columns are 0 for channels that were not found. `order` [C]: the channels, those whose swap
+        takes most on discovery mazes first. `sizes` [K] of the sets. `top` and `random` [K, H]: of P(reach the cheese)
+        by the first channels of `order`, and by as many random ones (mean over draws); `all` and `noise` [H]: by all
+        channels, and by a random change as large as that. The same with `.there`: of P(reach the donor's cheese square).
     """
     rng = np.random.default_rng(setup.about.seed)
-    site = setup.layout.middle
     mazes = concatenate([setup.discovery, setup.held])
-    same, other = donors(setup, mazes, rng)
-    given = {
-        k: activations(setup.module, setup.world, d, site)[site]
-        for k, d in (("same", same), ("other", other))
-    }
-    channels = given["same"].shape[1]
-    effects = np.zeros((channels, len(mazes)))
+    moved = cheese_elsewhere(setup, mazes, rng)
+    split = np.arange(len(mazes)) < len(setup.discovery)
+    count = activations(setup.module, setup.world, take(mazes, slice(1)), site := setup.layout.middle)[
+        site
+    ].shape[1]
+    effects = np.zeros((count, len(mazes)))
 
     def effect(units: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        state, rows = take(mazes, levels), []
-        at = torch.from_numpy(levels)
-        for unit in units:
-            runs = [resampled(setup, state, given[k][at], [int(unit)]) for k in ("other", "same")]
-            with_other, with_same = (reached(f, state.cheese, setup.steps) for f in runs)
-            rows.append(with_other - with_same)
+        changes = [swap(members([[unit]] * len(levels), count)) for unit in units]
+        rows = swapped(setup, take(mazes, levels), take(moved, levels), changes)[0]
         effects[np.ix_(units, levels)] = rows
-        return np.stack(rows)
+        return rows
 
-    split = np.arange(len(mazes)) < len(setup.discovery)
-    found = select(effect, split, units=channels, seed=setup.about.seed).found
-    random = rng.permutation(np.setdiff1d(np.arange(channels), found))[: len(found)]
-    result: dict[str, np.ndarray] = {"effects": effects, "random": random}
-    sets = {"found": found.tolist(), "random": random.tolist(), "all": list(range(channels))}
-    held = torch.arange(len(setup.discovery), len(mazes))
-    target = other.cheese[len(setup.discovery) :]
-    plain = run(setup, setup.held)
-    result["none"] = reached(plain, setup.held.cheese, setup.steps)
-    result["none.there"] = reached(plain, target, setup.steps)
-    for name, units in sets.items():
-        if not units:
-            continue
-        for k in ("same", "other"):
-            moved = resampled(setup, setup.held, given[k][held], units)
-            result[f"set.{name}.{k}"] = reached(moved, setup.held.cheese, setup.steps)
-            result[f"set.{name}.{k}.there"] = reached(moved, target, setup.steps)
-    return result
+    chosen = select(effect, split, units=count, seed=setup.about.seed)
+    order = np.argsort(chosen.discovery, kind="stable")
+    held = np.flatnonzero(~split)
+    sizes = np.array([k for k in TOGETHER if k < count])
+    top = [swap(members([order[:k]] * len(held), count)) for k in sizes]
+    random = [
+        swap(members([rng.permutation(count)[:k] for _ in held], count)) for k in sizes for _ in range(DRAWS)
+    ]
+    noise = torch.Generator().manual_seed(setup.about.seed)
+    whole = [swap(members([range(count)] * len(held), count)), lambda own, donor, _: own + alike(donor - own, noise)]
+    both = swapped(setup, take(mazes, held), take(moved, held), [*top, *random, *whole])
+    found = {"effects": effects, "order": order, "sizes": sizes}
+    for suffix, rows in zip(("", ".there"), both, strict=True):
+        found[f"top{suffix}"] = rows[: len(sizes)]
+        found[f"random{suffix}"] = rows[len(sizes) : -2].reshape(len(sizes), DRAWS, -1).mean(1)
+        found[f"all{suffix}"], found[f"noise{suffix}"] = rows[-2:]
+    return found
 
 
-def resampled(setup: Setup, state: Any, donor: Tensor, channels: list[int]) -> Any:
-    """The policy with some channels of the middle site as they are in each level's donor maze [N, C, h, w]."""
+def cheese_elsewhere(setup: Setup, state: Any, rng: np.random.Generator) -> Any:
+    """The same mazes, mice where they are, each with its cheese on a random free square well away from its own.
 
-    def change(x: Tensor, level: Tensor) -> Tensor:
-        new = x.clone()
-        new[:, channels] = donor[level][:, channels]
-        return new
+    Raises:
+        ValueError: a maze has no such square.
+    """
+    squares, other = setup.world.squares(state), []
+    for level in range(len(state)):
+        free = squares.square[squares.level == level]
+        apart = (free != state.mouse[level]).any(1) & (np.abs(free - state.cheese[level]).sum(1) > APART)
+        if not apart.any():
+            raise ValueError(f"maze {level} has no free square more than {APART} from its cheese for a donor's")
+        other.append(free[rng.choice(np.flatnonzero(apart))])
+    return place_cheese(state, np.array(other))
 
-    return run(setup, state, setup.layout.middle, change)
+
+def members(sets: Sequence[Sequence[int] | np.ndarray | range], count: int) -> Tensor:
+    """[N, count] bool: which channels are in the set of each level."""
+    mask = torch.zeros(len(sets), count, dtype=torch.bool)
+    for row, units in zip(mask, sets, strict=True):
+        row[list(units)] = True
+    return mask
+
+
+def swap(mask: Tensor) -> Change:
+    """The channels of a level's set [N, C] as they are with the cheese elsewhere."""
+    return lambda own, donor, level: torch.where(mask[level][:, :, None, None], donor, own)
+
+
+def swapped(setup: Setup, state: Any, moved: Any, changes: Sequence[Change]) -> tuple[np.ndarray, np.ndarray]:
+    """Changes [E, N] of P(reach the cheese) and of P(reach the cheese's square in `moved`), one row an edit."""
+    taken, there = np.empty((2, len(changes), len(state)))
+    for first in range(0, len(state), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        some, other = take(state, part), take(moved, part)
+        squares = setup.world.squares(other)
+        everywhere = setup.world.at_squares(other, squares, slice(None))
+        donor = activations(setup.module, setup.world, everywhere, setup.layout.middle)[setup.layout.middle]
+        plain = fields(setup.module, setup.world, some)
+        for row, change in enumerate(changes):
+            run = _edited(setup, some, donor, change, first)
+            for result, goal in ((taken, some.cheese), (there, other.cheese)):
+                before = reached(plain, goal, setup.steps)
+                result[row, part] = reached(run, goal, setup.steps) - before
+    return taken, there
+
+
+def _edited(setup: Setup, state: Any, donor: Tensor, change: Change, first: int) -> Fields:
+    """The policy everywhere, the middle site changed; donor [K, C, h, w] on the squares that `fields` goes through."""
+    done = 0
+
+    def edits(level: np.ndarray) -> dict[str, Callable[[Tensor], Tensor]]:
+        nonlocal done
+        rows, done = donor[done : done + len(level)], done + len(level)
+        at = torch.from_numpy(level.astype(np.int64)) + first
+        return {setup.layout.middle: lambda own: change(own, rows, at)}
+
+    return fields(setup.module, setup.world, state, edits=edits)
 
 
 def selection(setup: Setup, found: dict[str, np.ndarray]) -> Selection:
