@@ -12,6 +12,7 @@ import pytest
 from goalscope.evidence.finding import Finding
 from goalscope.methods.intervening.select import select
 from goalscope.studies.about import About
+from goalscope.studies.maze_internals import words
 from goalscope.studies.maze_internals.findings import channels as channels_found
 from goalscope.studies.maze_internals.findings import steering as steering_found
 from goalscope.studies.maze_internals.findings import training as training_found
@@ -44,11 +45,12 @@ def channels() -> dict[str, np.ndarray]:
     effects = np.stack([spread(mean, DISCOVERY + HELD) for mean in (0.0, -0.3, -0.2, 0.0)])
     effects[[0, 3]] *= np.where(np.arange(DISCOVERY + HELD) % 2, 1, -1)
     effects[1, DISCOVERY:] = 0.02 * np.sin(1 + 2 * np.arange(HELD))
-    found = {"effects": effects, "random": np.array([0, 3]), "none": spread(0.8), "none.there": spread(0.3)}
-    for i, name in enumerate(("found", "random", "all")):
-        for k, donor in enumerate(("same", "other")):
-            found[f"set.{name}.{donor}"] = spread(0.5 - 0.1 * i - 0.05 * k)
-            found[f"set.{name}.{donor}.there"] = spread(0.2 + 0.1 * i + 0.05 * k)
+    found = {"effects": effects, "order": np.array([1, 2, 0, 3]), "sizes": np.array([1, 2])}
+    for i, suffix in enumerate(("", ".there")):
+        turn = 1 - 2 * i
+        found[f"top{suffix}"] = np.stack([spread(-0.1 * turn), spread(-0.5 * turn)])
+        found[f"random{suffix}"] = np.stack([spread(-0.09 * turn), spread(-0.05 * turn)])
+        found[f"all{suffix}"], found[f"noise{suffix}"] = spread(-0.6 * turn), spread(0.01 * turn)
     return found
 
 
@@ -65,33 +67,38 @@ def test_what_was_found_is_reported_whether_or_not_the_held_out_mazes_confirm_it
     lost, kept = found["channels.channel_1"], found["channels.channel_2"]
     assert "not confirmed" in lost.question and abs(lost.estimate) < 0.05
     assert "not confirmed" not in kept.question and kept.estimate == pytest.approx(-0.2, abs=0.02)
-    assert "the 2 channels found" in found["channels.together.same_place"].question
     share = found["channels.carry_goal"]
     assert share.estimate == 1 / 4 and share.n == CHANNELS
     # All channels of the network are counted, none is a sample of others: no interval, so rules do not decide on it.
     assert share.low == share.high == share.estimate and share.standing == "untested"
+    assert "; all 4 together: -59.9% [" in share.method  # what the assay can show at most
 
 
-def test_a_set_of_channels_stands_beside_the_same_quantity() -> None:
+def test_a_set_of_channels_stands_beside_as_many_random_ones() -> None:
     measured = channels()
     found = table(channels_found.channel_findings(setup(), measured))
-    for key, name, against in (("all", "all", "all.same"), ("together", "found", "random.other")):
-        moved = found[f"channels.{key}.to_other_place"]
-        base = measured["none.there"]
-        assert moved.estimate == pytest.approx((measured[f"set.{name}.other.there"] - base).mean())
-        assert moved.control == pytest.approx((measured[f"set.{against}.there"] - base).mean())
-        taken = found[f"channels.{key}.other_place"]
-        assert taken.control == pytest.approx((measured[f"set.{against}"] - measured["none"]).mean())
-    same = found["channels.all.same_place"]
-    assert same.control is None and "null by construction" in same.control_name
-    assert found["channels.together.same_place"].control_name == "2 other channels"
+    for suffix, name in (("other_place", ""), ("to_other_place", ".there")):
+        for row, size in enumerate((1, 2)):
+            moved = found[f"channels.top_{size}.{suffix}"]
+            assert moved.estimate == pytest.approx(measured[f"top{name}"][row].mean())
+            assert moved.control == pytest.approx(measured[f"random{name}"][row].mean())
+        whole = found[f"channels.all.{suffix}"]
+        assert whole.estimate == pytest.approx(measured[f"all{name}"].mean())
+        assert whole.control == pytest.approx(measured[f"noise{name}"].mean())
+    assert found["channels.top_2.other_place"].control_name == "2 random channels"
+    assert "(1, 2)" in found["channels.top_2.other_place"].question
+    standing = {size: found[f"channels.top_{size}.other_place"].standing for size in (1, 2)}
+    assert standing == {1: "inconclusive", 2: "supported"}
+    assert "The fewest that take more than as many random channels: 2 (" in words._set_words(found)
 
 
-def test_where_no_channel_is_left_over_there_is_no_control() -> None:
-    measured = {k: v for k, v in channels().items() if not k.startswith("set.random")}
-    found = table(channels_found.channel_findings(setup(), measured | {"random": np.empty(0, int)}))
-    assert found["channels.together.other_place"].control is None
-    assert "no channel is left" in found["channels.together.other_place"].control_name
+def test_where_all_channels_show_nothing_nothing_is_said_of_fewer() -> None:
+    measured = channels()
+    found = table(channels_found.channel_findings(setup(), measured | {"noise": measured["all"] + 0.005}))
+    assert found["channels.all.other_place"].standing == "inconclusive"
+    assert found["channels.top_2.other_place"].standing == "invalid"
+    assert found["channels.top_2.other_place"].invalid == "ceiling"
+    assert "nothing is said of single channels or of sets" in words._set_words(found)
 
 
 def test_the_least_effect_that_can_be_found_is_found_as_often_as_is_said() -> None:

@@ -118,8 +118,8 @@ def test_a_probe_reads_nothing_of_labels_that_were_dealt_out_anew(planted: tuple
 
 
 def test_no_control_is_the_estimate_itself(planted: tuple[Outcome, dict]) -> None:
-    # That network never errs without the cheese and reads one channel: there both do exactly nothing.
-    null = ("steer.corner.", "channels.together.same_place")
+    # That network never errs without the cheese: there both do exactly nothing.
+    null = ("steer.corner.",)
     for f in planted[0].findings:
         if f.high - f.low > 1e-6 and not f.id.startswith(null):
             assert (f.estimate, f.low, f.high) != (f.control, f.control_low, f.control_high), f.id
@@ -169,9 +169,15 @@ def test_the_channel_that_carries_the_goal_is_selected_and_no_other(planted: tup
         share.low == share.high == share.estimate
     )  # all channels are there: a count, and no sample of channels
     assert f"channels.channel_{CHANNEL}" in found
-    assert found["channels.together.same_place"].estimate == pytest.approx(0, abs=1e-6)
-    assert found["channels.together.other_place"].high < 0
-    assert found["channels.together.to_other_place"].low > 0
+    whole, one = (found[f"channels.{key}.other_place"] for key in ("all", "top_1"))
+    assert whole.standing == one.standing == "supported" and one.estimate == whole.estimate < -0.5
+    assert f"({CHANNEL})" in one.question and one.high < one.control_low
+    there = found["channels.top_1.to_other_place"]
+    assert there.standing == "supported" and there.low > 0.3
+    answers = {
+        s["key"]: s["answer"] for s in json.loads((planted[0].folder / "run.json").read_text())["sections"]
+    }
+    assert "The fewest that take more than as many random channels: 1 (" in answers["channels"]
     assert found["steer.channel.reach_target"].method.startswith("channel and value")
     assert f"channel {CHANNEL} " in found["steer.channel.reach_target"].question
 
@@ -201,6 +207,10 @@ def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
     share = found["channels.carry_goal"]
     assert share.estimate == 0 and "would have been found with 80% power" in share.method
     assert share.method.split("; ")[1] in (tmp_path / "blank" / "run.json").read_text("utf-8")
+    assert found["channels.all.other_place"].standing == "inconclusive"
+    sets = [f for i, f in found.items() if i.startswith("channels.top_")]
+    assert len(sets) == 6 and all(f.invalid == "ceiling" for f in sets)
+    assert "nothing is said of single channels or of sets" in (tmp_path / "blank" / "run.json").read_text("utf-8")
     assert "gate.accuracy" not in found
     for moved in (found["retarget.all"], found["probe.write.reach_target"]):
         assert moved.control_high is not None and moved.low <= moved.control_high

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe import ProbeReport
 from goalscope.studies.maze_internals.findings.steering import KEPT, verdict
+from goalscope.studies.maze_internals.measure.channels import TOGETHER
 from goalscope.studies.maze_internals.measure.steering import CUTS
 from goalscope.studies.maze_internals.setup import Setup
 from goalscope.studies.words import told
@@ -90,8 +91,6 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
     readable, carry = table["channels.interpretable.early"], table["channels.carry_goal"]
     count = round(carry.estimate * carry.n)
     written = {k: table[f"probe.write.{k}"] for k in ("read", "reach_target", "ceiling", "off_manifold")}
-    found = [i for i in table if i.startswith("channels.channel_")]
-    same, other = table["channels.all.same_place"], table["channels.all.other_place"]
     answers = {
         "probe": f"At {setup.layout.middle} in {told(middle)} of mazes; the raw observation alone gives {told(seen)}: "
         f"a paired difference of {told(table['probe.beyond_observation.middle'])}. Less what the same probe reads "
@@ -108,15 +107,7 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         f"{readable.site} follow one "
         f"named feature almost perfectly (untrained: {readable.control or 0:.0f}). "
         f"{count} of the {carry.n} channels at "
-        f"{carry.site} are confirmed to carry where the cheese is ({carry.method}). "
-        f"All channels from a maze with the cheese in the same place change P(reach the cheese) by {told(same)}, with it "
-        f"elsewhere by {told(other)}, and P(reach that other square) by {told(table['channels.all.to_other_place'])}."
-        + (
-            f" The {len(found)} found on discovery mazes together, on held-out mazes with the cheese elsewhere: "
-            f"{told(table['channels.together.other_place'])}."
-            if found
-            else ""
-        ),
+        f"{carry.site} are confirmed to carry where the cheese is ({carry.method}). " + _set_words(table),
         "steer": f"Subtracted, the cheese vector changes P(cheese) by {told(table['steer.cheese.cheese_pull'])}; added, by "
         f"{told(table['steer.cheese.plus_1'])}. The vector of another maze with its cheese in the same place: "
         f"{told(table['steer.transfer.same_place'])}. Top-right vector added: "
@@ -142,6 +133,26 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         ),
     }
     return answers | _training_answers(setup, table)
+
+
+def _set_words(table: Table) -> str:
+    """What all channels take, which is the most that any can; then the sets of the strongest beside random ones."""
+    whole, there = table["channels.all.other_place"], table["channels.all.to_other_place"]
+    words = (
+        f"All channels as in the same maze with the cheese elsewhere change P(reach the cheese) by {told(whole)}, and "
+        f"P(reach that other square) by {told(there)}"
+    )
+    if not below(whole):
+        return f"{words}: no more than a random change as large, so nothing is said of single channels or of sets."
+    sets = {size: table[i] for size in TOGETHER if (i := f"channels.top_{size}.other_place") in table}
+    least = next((size for size, f in sets.items() if below(f)), None)
+    verdict = (
+        "No set of the strongest channels takes more than random ones"
+        if least is None
+        else f"The fewest that take more than as many random channels: {least}"
+    )
+    listed = ", ".join(f"{size} {told(f)}" for size, f in sets.items())
+    return f"{words}: the most that any could show. {verdict} (strongest on discovery mazes, held-out mazes: {listed})."
 
 
 def _cut_words(table: Table, per_cent: int) -> str:

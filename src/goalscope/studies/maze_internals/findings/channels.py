@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,9 +16,9 @@ from goalscope.studies.maze_internals.setup import Setup
 
 
 def channel_findings(setup: Setup, found: dict[str, np.ndarray]) -> list[Finding]:
-    """The share of channels that carry the goal, and those found, each and together."""
+    """The share of channels that carry the goal, those found, and sets of the strongest below all together."""
     chosen = selection(setup, found)
-    return [_share(setup, found, chosen), *_each(setup, chosen), *_together(setup, found, chosen)]
+    return [_share(setup, found, chosen), *_each(setup, chosen), *_sets(setup, found)]
 
 
 def detectable(effects: np.ndarray, rate: float, shape: str = "constant") -> float | None:
@@ -50,13 +51,17 @@ def _share(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Fin
         else f"an effect of one channel of {least:.1%}, the same in every maze, would have been found with "
         f"{POWER:.0%} power; all of it in one maze of ten: {rare}"
     )
+    whole = _mean(setup, found["all"])
+    most = f"all {channels} together: {whole.estimate:.1%} [{whole.low:.1%}, {whole.high:.1%}]"
     # All channels of this network were measured: they are no sample of others, so their share has no interval.
     share = count / channels
     return finding(
-        "channels.carry_goal", f"share of the {channels} channels whose cheese-dependent effect is found on discovery "
-        "mazes and confirmed on held-out mazes", Estimate(share, share, share, channels), None,
+        "channels.carry_goal", f"share of the {channels} channels whose swap with the same maze, cheese elsewhere, "
+        "changes P(reach the cheese): found on discovery mazes and confirmed on held-out mazes",
+        Estimate(share, share, share, channels), None,
         f"null by construction: of those confirmed at most {chosen.rate:.0%} are expected to be false",
-        f"{len(chosen.found)} found on discovery mazes; {power}", setup.policy, setup.about, "share of channels", site,
+        f"{len(chosen.found)} found on discovery mazes; {power}; {most}", setup.policy, setup.about,
+        "share of channels", site,
     )  # fmt: skip
 
 
@@ -64,59 +69,44 @@ def _each(setup: Setup, chosen: Selection) -> Iterator[Finding]:
     for channel, estimate in zip(chosen.found.tolist(), chosen.held_out, strict=True):
         confirmed = "confirmed" if channel in chosen.confirmed else "not confirmed"
         yield finding(
-            f"channels.channel_{channel}", f"channel {channel} from a maze with the cheese elsewhere, against one with "
-            f"it in the same place: change of P(reach the cheese), held-out mazes ({confirmed} there)", estimate, None,
-            "null by construction: same against different place; on discovery mazes "
+            f"channels.channel_{channel}", f"channel {channel} as in the same maze with the cheese elsewhere: change of "
+            f"P(reach the cheese), held-out mazes ({confirmed} there)", estimate, None,
+            "null by construction: a channel that says nothing of the cheese is the same in both; on discovery mazes "
             f"{float(chosen.discovery[channel]):+.3f}",
-            f"resampling; found on discovery mazes, {confirmed} on held-out mazes", setup.policy, setup.about,
+            f"swapped; found on discovery mazes, {confirmed} on held-out mazes", setup.policy, setup.about,
             "difference of probabilities", setup.layout.middle,
         )  # fmt: skip
 
 
-def _together(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Iterator[Finding]:
-    """Sets of channels resampled: what becomes of the cheese's square, and of that of the other donor's cheese."""
-    changes = {
-        key.removeprefix("set."): values - found["none.there" if key.endswith(".there") else "none"]
-        for key, values in found.items()
-        if key.startswith("set.")
-    }
-    count, confirmed = len(chosen.found), len(chosen.confirmed)
-    sets = {
-        "all": ("all channels", "all"),
-        "together": (
-            f"the {count} {'channel' if count == 1 else 'channels'} found on discovery mazes "
-            f"({confirmed} confirmed on held-out)",
-            "found",
-        ),
-    }
-    left = len(found["random"])
-    others = f"{left} other {'channel' if left == 1 else 'channels'}"
-    for key, (which, name) in sets.items():
-        if f"{name}.same" not in changes:
-            continue
-        for suffix, words, donor in (
-            ("same_place", "from mazes with the cheese in the same place: change of P(reach the cheese)", "same"),
-            ("other_place", "from mazes with the cheese elsewhere: change of P(reach the cheese)", "other"),
-            ("to_other_place", "from mazes with the cheese elsewhere: change of P(reach that other square)",
-             "other.there"),
-        ):  # fmt: skip
-            # All channels have no others to compare with: the same-place donors are what they are read against.
-            against = f"random.{donor}" if name == "found" else f"all.{donor.replace('other', 'same')}"
-            control, control_name = changes.get(against), others
-            if name == "all":
-                control_name = "all channels, cheese in the same place"
-            if suffix == "same_place" and name == "all":
-                control, control_name = (
-                    None,
-                    "null by construction: it is itself the control of the other place",
-                )
-            elif control is None:
-                control_name = "null by construction: no channel is left that was not found"
-            yield finding(
-                f"channels.{key}.{suffix}", f"{which} resampled {words}", _mean(setup, changes[f"{name}.{donor}"]),
-                None if control is None else _mean(setup, control), control_name, "resampling, held-out mazes",
-                setup.policy, setup.about, "difference of probabilities", setup.layout.middle,
+def _sets(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
+    """All channels, then the strongest: what becomes of the cheese's square, and of that of the donor's cheese."""
+    channels = found["effects"].shape[0]
+    rows = [(f"all {channels} channels", "all", "a random change as large", found["all"], found["noise"])]
+    there = [(found["all.there"], found["noise.there"])]
+    for row, size in enumerate(found["sizes"].tolist()):
+        many = "channel" if size == 1 else "channels"
+        strongest = ", ".join(map(str, found["order"][:size].tolist()))
+        which = f"the {size} {many} with the strongest effect on discovery mazes ({strongest})"
+        rows.append((which, f"top_{size}", f"{size} random {many}", found["top"][row], found["random"][row]))
+        there.append((found["top.there"][row], found["random.there"][row]))
+    unseen = not _shows(setup, found)
+    for (which, key, control_name, *taken), reached in zip(rows, there, strict=True):
+        for suffix, words, (values, beside) in (
+            ("other_place", "change of P(reach the cheese)", taken),
+            ("to_other_place", "change of P(reach that other square)", reached),
+        ):
+            told = finding(
+                f"channels.{key}.{suffix}", f"{which} as in the same maze with the cheese elsewhere: {words}",
+                _mean(setup, values), _mean(setup, beside), control_name, "swapped, held-out mazes", setup.policy,
+                setup.about, "difference of probabilities", setup.layout.middle,
             )  # fmt: skip
+            # Where all channels show no more than noise, no set of them could have shown anything.
+            yield replace(told, invalid="ceiling") if unseen and key != "all" else told
+
+
+def _shows(setup: Setup, found: dict[str, np.ndarray]) -> bool:
+    """Whether the assay can show anything: all channels take more than a random change as large."""
+    return _mean(setup, found["all"]).high < _mean(setup, found["noise"]).low
 
 
 def _mean(setup: Setup, values: np.ndarray) -> Estimate:

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from goalscope.activations import random_of_equal_norm
 from goalscope.methods.intervening.select import Selection, select
 from goalscope.rollout import Fields, fields
-from goalscope.studies.maze_internals.setup import APART, Setup, activations, alike, reached
+from goalscope.studies.maze_internals.setup import APART, Setup, activations, reached
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import place_cheese
 
@@ -72,7 +73,10 @@ def select_channels(setup: Setup) -> dict[str, np.ndarray]:
         swap(members([rng.permutation(count)[:k] for _ in held], count)) for k in sizes for _ in range(DRAWS)
     ]
     noise = torch.Generator().manual_seed(setup.about.seed)
-    whole = [swap(members([range(count)] * len(held), count)), lambda own, donor, _: own + alike(donor - own, noise)]
+    whole = [
+        swap(members([range(count)] * len(held), count)),
+        lambda own, donor, _: own + random_of_equal_norm(donor - own, noise),
+    ]
     both = swapped(setup, take(mazes, held), take(moved, held), [*top, *random, *whole])
     found = {"effects": effects, "order": order, "sizes": sizes}
     for suffix, rows in zip(("", ".there"), both, strict=True):
@@ -93,7 +97,9 @@ def cheese_elsewhere(setup: Setup, state: Any, rng: np.random.Generator) -> Any:
         free = squares.square[squares.level == level]
         apart = (free != state.mouse[level]).any(1) & (np.abs(free - state.cheese[level]).sum(1) > APART)
         if not apart.any():
-            raise ValueError(f"maze {level} has no free square more than {APART} from its cheese for a donor's")
+            raise ValueError(
+                f"maze {level} has no free square more than {APART} from its cheese for a donor's"
+            )
         other.append(free[rng.choice(np.flatnonzero(apart))])
     return place_cheese(state, np.array(other))
 
