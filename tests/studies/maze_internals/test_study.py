@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
@@ -18,14 +19,16 @@ from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy, untrained
 from goalscope.policies.compact import Compact
-from goalscope.studies.about import Outcome
+from goalscope.studies.about import About, Outcome
 from goalscope.studies.maze_internals import study as maze_internals
-from goalscope.studies.maze_internals.setup import Sizes
+from goalscope.studies.maze_internals.findings.channels import channel_findings
+from goalscope.studies.maze_internals.measure.channels import select_channels
+from goalscope.studies.maze_internals.setup import Sizes, prepare
 from goalscope.studies.maze_internals.study import Options, study
 from goalscope.worlds.maze import Maze, MazeState
 from goalscope.worlds.maze.paths import distances, top_right
 
-SIZE, CHANNEL = 9, 5
+SIZE, CHANNEL, CARRIERS = 9, 5, [2, 3, 5, 6]
 CONFIG = {"architecture": {"name": "compact", "size": SIZE, "channels": 8, "blocks": 3}}
 TINY = Sizes(discovery=16, held=26, reading=200, largest=16, targets=2, mapped=1, multiples=())
 
@@ -47,7 +50,7 @@ class GoalMap(Compact):
 
     def forward(self, x: Tensor) -> PolicyOutput:
         padded = nn.functional.pad(x, (0, 1, 0, 1))
-        goal = self.blocks(self.stem(padded))[:, CHANNEL].detach()
+        goal = self.goal(x, self.blocks(self.stem(padded))).detach()
         walls, mouse = (x[:, 0] > 0.5).numpy(), _square(x[:, 1])
         state = MazeState(walls, mouse.astype(np.int16), np.full_like(mouse, -1, dtype=np.int16))
         target = top_right(state)
@@ -66,6 +69,24 @@ class GoalMap(Compact):
             logits[:, k] = np.where((there >= 0) & (there < steps[at, row, column]), 3.0, -3.0)
             logits[:, k] = np.where(steps[at, row, column] == 0, 0.0, logits[:, k])  # arrived: look around
         return PolicyOutput(torch.from_numpy(logits).float(), torch.zeros(len(x)))
+
+    def goal(self, x: Tensor, stream: Tensor) -> Tensor:
+        """[B, h, w]: where the cheese is, from more than 0.5."""
+        return stream[:, CHANNEL]
+
+
+class SpreadMap(GoalMap):
+    """Four channels say where the cheese is and are added up; in one maze of eight all of them must agree, else two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            self.stem.weight[CARRIERS, 2] = 1
+
+    def goal(self, x: Tensor, stream: Tensor) -> Tensor:
+        places = (x[:, 0].flatten(1) * torch.arange(SIZE**2)).sum(1).round()
+        needed = torch.where(places % 8 == 0, 3.5, 1.5)
+        return stream[:, CARRIERS].sum(1) / needed[:, None, None] / 2
 
 
 def _square(plane: Tensor) -> np.ndarray:
@@ -182,6 +203,28 @@ def test_the_channel_that_carries_the_goal_is_selected_and_no_other(planted: tup
     assert f"channel {CHANNEL} " in found["steer.channel.reach_target"].question
 
 
+def test_a_goal_spread_over_four_channels_is_in_none_of_them_but_in_the_four() -> None:
+    world, module = Maze(SIZE, None), SpreadMap().eval()
+    subject = Policy(module, "spread-map", "", CONFIG)
+    sizes = replace(TINY, discovery=30, held=40)
+    setup = prepare(subject, subject, world, sizes, 0, About("maze", 0, "test"))
+    measured = select_channels(setup)
+    found = {f.id: f for f in channel_findings(setup, measured)}
+    share = found["channels.carry_goal"]
+    assert share.estimate == 0 and share.method.startswith(
+        "0 found on discovery mazes; an effect of one channel of "
+    )
+    assert "; all 8 together: -9" in share.method
+    one, four, whole = (found[f"channels.{key}.other_place"] for key in ("top_1", "top_4", "all"))
+    assert one.standing == "inconclusive" and four.standing == whole.standing == "supported"
+    assert sorted(measured["order"][:4].tolist()) == CARRIERS
+    np.testing.assert_array_equal(
+        measured["top"][2], measured["all"]
+    )  # the other four say nothing of the cheese
+    np.testing.assert_array_equal(measured["effects"][[0, 1, 4, 7]], 0)
+    assert found["channels.top_4.to_other_place"].standing == "supported"
+
+
 def test_a_vector_transfers_between_mazes_with_the_cheese_in_the_same_place(
     planted: tuple[Outcome, dict],
 ) -> None:
@@ -210,7 +253,9 @@ def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
     assert found["channels.all.other_place"].standing == "inconclusive"
     sets = [f for i, f in found.items() if i.startswith("channels.top_")]
     assert len(sets) == 6 and all(f.invalid == "ceiling" for f in sets)
-    assert "nothing is said of single channels or of sets" in (tmp_path / "blank" / "run.json").read_text("utf-8")
+    assert "nothing is said of single channels or of sets" in (tmp_path / "blank" / "run.json").read_text(
+        "utf-8"
+    )
     assert "gate.accuracy" not in found
     for moved in (found["retarget.all"], found["probe.write.reach_target"]):
         assert moved.control_high is not None and moved.low <= moved.control_high
