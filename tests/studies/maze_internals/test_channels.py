@@ -111,3 +111,12 @@ def _each(setup: Setup) -> list[tuple[np.ndarray, np.ndarray]]:
         for state in (setup.discovery, setup.held)
         for pair in zip(state.walls, state.cheese, strict=True)
     ]
+
+
+def test_sets_are_those_of_the_level(setup: Setup) -> None:
+    """All channels in the last maze alone: nothing else changes, however many mazes are held at once."""
+    moved = measured.cheese_elsewhere(setup, setup.held, np.random.default_rng(0))
+    sets = [range(0)] * (len(setup.held) - 1) + [range(CHANNELS)]
+    last = measured.swap(measured.members(sets, CHANNELS))
+    taken, _ = measured.swapped(setup, setup.held, moved, [last])
+    assert np.flatnonzero(taken[0]).tolist() == [len(setup.held) - 1]
