@@ -1,21 +1,29 @@
 """A policy in a world.
 
-`maze_fields.py` what it does on every square of mazes, exactly; `maze_view.py` one maze, drawn; `sampled.py` sampled play in
-any world; `forward.py` how its network is run.
+`maze_fields.py` what it does on every square of mazes, exactly; `chain.py` the same in every state of any deterministic
+world, which `numbering.py` tells apart; `maze_view.py` one maze, drawn; `sampled.py` sampled play in any world;
+`forward.py` how its network is run.
 """
 
+from goalscope.rollout.chain import Chain, States, chain, enumerate_states, expected_time, first_of_two
 from goalscope.rollout.maze_fields import BATCH, Fields, Walks, fields, sample_walks
 from goalscope.rollout.maze_view import VectorField, average_facings, vector_field
 from goalscope.rollout.sampled import Rollout, play
 
 __all__ = [
     "BATCH",
+    "Chain",
     "Fields",
     "Rollout",
+    "States",
     "VectorField",
     "Walks",
     "average_facings",
+    "chain",
+    "enumerate_states",
+    "expected_time",
     "fields",
+    "first_of_two",
     "play",
     "sample_walks",
     "vector_field",
