@@ -156,11 +156,11 @@ def test_mazes_agree_with_their_own_exact_fields():
     state = world.generate(np.arange(200))
     theirs = fields(policy, world, state)
     states = enumerate_states(world, state)
-    assert len(states) == len(theirs.squares)
     ours = chain(policy, world, states)
     number = np.full((200, 13, 13), -1)
     number[theirs.squares.level, *theirs.squares.square.T] = np.arange(len(theirs.squares))
     index = number[states.level, *states.state.mouse.T]
+    assert (index >= 0).all() and 0 < len(states) < len(number[number >= 0])  # not those behind the cheese
     assert np.array_equal(states.over, theirs.squares.goal[index])
     assert np.abs(ours.value - theirs.value[index]).max() < 1e-6
     there = reach.reach_probability(ours.moves, states.next, states.over, 100)
