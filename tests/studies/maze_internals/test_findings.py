@@ -89,7 +89,7 @@ def test_a_set_of_channels_stands_beside_as_many_random_ones() -> None:
     assert "(1, 2)" in found["channels.top_2.other_place"].question
     standing = {size: found[f"channels.top_{size}.other_place"].standing for size in (1, 2)}
     assert standing == {1: "inconclusive", 2: "supported"}
-    assert "The fewest that take more than as many random channels: 2 (" in words._set_words(found)
+    assert "The fewest shown to take more than as many random channels: 2 (" in words._set_words(found)
 
 
 def test_where_all_channels_show_nothing_nothing_is_said_of_fewer() -> None:

@@ -198,7 +198,7 @@ def test_the_channel_that_carries_the_goal_is_selected_and_no_other(planted: tup
     answers = {
         s["key"]: s["answer"] for s in json.loads((planted[0].folder / "run.json").read_text())["sections"]
     }
-    assert "The fewest that take more than as many random channels: 1 (" in answers["channels"]
+    assert "The fewest shown to take more than as many random channels: 1 (" in answers["channels"]
     assert found["steer.channel.reach_target"].method.startswith("channel and value")
     assert f"channel {CHANNEL} " in found["steer.channel.reach_target"].question
 

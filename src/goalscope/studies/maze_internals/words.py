@@ -147,9 +147,9 @@ def _set_words(table: Table) -> str:
     sets = {size: table[i] for size in TOGETHER if (i := f"channels.top_{size}.other_place") in table}
     least = next((size for size, f in sets.items() if below(f)), None)
     verdict = (
-        "No set of the strongest channels takes more than random ones"
+        "No set of the strongest channels is shown to take more than random ones"
         if least is None
-        else f"The fewest that take more than as many random channels: {least}"
+        else f"The fewest shown to take more than as many random channels: {least}"
     )
     listed = ", ".join(f"{size} {told(f)}" for size, f in sets.items())
     return f"{words}: the most that any could show. {verdict} (strongest on discovery mazes, held-out mazes: {listed})."
