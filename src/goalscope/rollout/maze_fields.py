@@ -72,7 +72,8 @@ def fields(
         state: N levels.
         batch: observations in one forward; memory is bounded by it.
         edits: what is edited inside the network: called with the levels [B] int of the observations of a forward,
-            gives the edits of `goalscope.activations.editing`. None edits nothing.
+            gives the edits of `goalscope.activations.editing`; called for each forward once, through the squares in
+            their order. None edits nothing.
 
     Raises:
         ValueError: the policy has another number of actions than the world, gives something else than logits and value,
