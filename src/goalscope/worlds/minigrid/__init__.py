@@ -1,0 +1,23 @@
+"""The real MiniGrid levels behind the World protocol (extra `minigrid`), stepped here, a batch at a time.
+
+`state.py` what a level is; `world.py` the rules; `kernels.py` the compiled loops; `package.py` levels of the package read
+into arrays; `text.py` levels as text; `edits.py` what lies where, moved, removed and added.
+"""
+
+from goalscope.worlds.minigrid.edits import add, move, move_agent, remove, things
+from goalscope.worlds.minigrid.state import Action, Colour, Facing, Kind, MiniGridState
+from goalscope.worlds.minigrid.world import MiniGrid
+
+__all__ = [
+    "Action",
+    "Colour",
+    "Facing",
+    "Kind",
+    "MiniGrid",
+    "MiniGridState",
+    "add",
+    "move",
+    "move_agent",
+    "remove",
+    "things",
+]

@@ -1,0 +1,115 @@
+"""MiniGrid levels as text: four lines about the agent, then the squares.
+
+A square is `.` (empty), `#` (grey wall) or a letter and a colour: `W` wall, `F` floor, `K` key, `A` ball, `B` box (`Br(Ky)`
+holds a yellow key), `G` goal, `V` lava, `D` door with `o` open, `c` closed or `l` locked. Colours are `r` red, `g` green,
+`b` blue, `p` purple, `y` yellow, `e` grey.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from goalscope.worlds.minigrid.state import Facing, Kind, MiniGridState
+
+KINDS = dict(zip("WFDKABGV", (k for k in Kind if k != Kind.EMPTY), strict=True))
+LETTERS = {int(kind): letter for letter, kind in KINDS.items()}
+COLOURS, DOORS = "rgbpye", "ocl"
+HEAD = ("agent", "carries", "wants", "over")
+
+
+def level_text(state: MiniGridState, i: int) -> str:
+    """Level i as text."""
+    row, column, facing = map(int, state.agent[i])
+    kind, colour, *held = map(int, state.carries[i])
+    lines = [
+        f"agent {row} {column} {Facing(facing).name.lower()}",
+        f"carries {_word(kind, colour, 0, held) if kind else '-'}",
+        f"wants {LETTERS[int(state.wants[i, 0])] + COLOURS[state.wants[i, 1]] if state.wants[i, 0] else '-'}",
+        f"over {'yes' if state.over[i] else 'no'}",
+    ]
+    words = [
+        [_word(*map(int, cell), held=list(map(int, held))) for cell, held in zip(cells, inside, strict=True)]
+        for cells, inside in zip(state.cells[i], state.inside[i], strict=True)
+    ]
+    wide = max(len(word) for line in words for word in line)
+    return "\n".join([*lines, *(" ".join(word.ljust(wide) for word in line).rstrip() for line in words)])
+
+
+def _word(kind: int, colour: int, status: int, held: list[int]) -> str:
+    if kind == Kind.EMPTY:
+        return "."
+    if kind == Kind.WALL and COLOURS[colour] == "e":
+        return "#"
+    word = LETTERS[kind] + COLOURS[colour] + (DOORS[status] if kind == Kind.DOOR else "")
+    return f"{word}({LETTERS[held[0]]}{COLOURS[held[1]]})" if held[0] else word
+
+
+def parse_level(text: str) -> MiniGridState:
+    """One level from its text.
+
+    Raises:
+        ValueError: with line and column, for a missing or unknown first line, an unknown word, rows of different lengths,
+            an agent outside the grid or where nobody can stand.
+    """
+    lines = text.strip("\n").split("\n")
+    if len(lines) < 5:
+        raise ValueError(f"line {len(lines)}: four lines ({', '.join(HEAD)}) and then the squares are wanted")
+    said = [_said(lines[i], i, name) for i, name in enumerate(HEAD)]
+    rows = [[_square(m.group(), i, m.start()) for m in re.finditer(r"\S+", line)] for i, line in enumerate(lines[4:], 4)]  # fmt: skip
+    for i, row in enumerate(rows):
+        if not row or len(row) != len(rows[0]):
+            raise ValueError(f"line {i + 5}: {len(row)} squares where the first row has {len(rows[0])}")
+    grid = np.array(rows, np.uint8)
+    if not re.fullmatch(r"\d+ \d+ (right|down|left|up)", said[0]):
+        raise ValueError(f"line 1, column 7: {said[0]!r} is no ROW COLUMN FACING (right, down, left or up)")
+    row, column, facing = said[0].split()
+    if int(row) >= grid.shape[0] or int(column) >= grid.shape[1]:
+        raise ValueError(f"line 1, column 7: the agent at {row} {column} is outside the {grid.shape[0]} x {grid.shape[1]} squares")  # fmt: skip
+    carried = [0] * 5 if said[1] == "-" else _square(said[1], 1, 8)
+    if carried[0] and carried[0] not in (Kind.KEY, Kind.BALL, Kind.BOX):
+        raise ValueError(f"line 2, column 9: {said[1]!r} cannot be carried: a key, ball or box can")
+    wanted = [0, 0] if said[2] == "-" else _two(said[2], 2, 6)
+    if said[3] not in ("yes", "no"):
+        raise ValueError(f"line 4, column 6: {said[3]!r} is neither yes nor no")
+    return MiniGridState(
+        cells=grid[None, :, :, :3].copy(),
+        inside=grid[None, :, :, 3:].copy(),
+        agent=np.array([[int(row), int(column), Facing[facing.upper()]]], np.int16),
+        carries=np.array([[*carried[:2], *carried[3:]]], np.uint8),
+        wants=np.array([wanted], np.uint8),
+        over=np.array([said[3] == "yes"]),
+    )
+
+
+def _said(line: str, i: int, name: str) -> str:
+    first, _, rest = line.partition(" ")
+    if first != name or not rest.strip():
+        raise ValueError(f"line {i + 1}, column 1: {line!r:.40} where '{name} ...' is wanted")
+    return rest.strip()
+
+
+def _two(word: str, i: int, at: int) -> list[int]:
+    if len(word) != 2 or word[0] not in KINDS or word[1] not in COLOURS:
+        raise ValueError(
+            f"line {i + 1}, column {at + 1}: {word!r} is no thing: one of {''.join(KINDS)} and a colour of {COLOURS}"
+        )
+    return [int(KINDS[word[0]]), COLOURS.index(word[1])]
+
+
+def _square(word: str, i: int, at: int) -> list[int]:
+    """Kind, colour, status, kind and colour held."""
+    if word in (".", "#"):
+        return [Kind.EMPTY, 0, 0, 0, 0] if word == "." else [Kind.WALL, 5, 0, 0, 0]
+    kind, colour = _two(word[:2], i, at)
+    rest = word[2:]
+    if kind == Kind.DOOR and len(rest) == 1 and rest in DOORS:
+        return [kind, colour, DOORS.index(rest), 0, 0]
+    if kind == Kind.BOX and re.fullmatch(r"\([KA][rgbpye]\)", rest):
+        return [kind, colour, 0, *_two(rest[1:3], i, at + 3)]
+    if rest or kind == Kind.DOOR:
+        raise ValueError(
+            f"line {i + 1}, column {at + 1}: {word!r} is no square: doors end in o, c or l, boxes may in (Ky)"
+        )
+    return [kind, colour, 0, 0, 0]
