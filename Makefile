@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-		--editable ".[chess,procgen,sb3,test,dev]"
+		--editable ".[chess,procgen,sb3,minigrid,test,dev]"
 	@touch $@
 
 clean:

@@ -16,7 +16,7 @@ STANDS = (Kind.EMPTY, Kind.FLOOR)
 
 
 def things(state: MiniGridState) -> list[dict[str, tuple[int, int]]]:
-    """What lies in each of N levels, walls and floor left out: name ("yellow key", a second one "yellow key 2") -> square."""
+    """What lies in each of N levels, walls and floor left out: name ("yellow key", then "yellow key 2") -> square."""
     found = []
     for cells in state.cells:
         here: dict[str, tuple[int, int]] = {}

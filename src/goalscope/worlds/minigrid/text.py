@@ -57,7 +57,10 @@ def parse_level(text: str) -> MiniGridState:
     if len(lines) < 5:
         raise ValueError(f"line {len(lines)}: four lines ({', '.join(HEAD)}) and then the squares are wanted")
     said = [_said(lines[i], i, name) for i, name in enumerate(HEAD)]
-    rows = [[_square(m.group(), i, m.start()) for m in re.finditer(r"\S+", line)] for i, line in enumerate(lines[4:], 4)]  # fmt: skip
+    rows = [
+        [_square(word.group(), i, word.start()) for word in re.finditer(r"\S+", line)]
+        for i, line in enumerate(lines[4:], 4)
+    ]
     for i, row in enumerate(rows):
         if not row or len(row) != len(rows[0]):
             raise ValueError(f"line {i + 5}: {len(row)} squares where the first row has {len(rows[0])}")
@@ -66,7 +69,9 @@ def parse_level(text: str) -> MiniGridState:
         raise ValueError(f"line 1, column 7: {said[0]!r} is no ROW COLUMN FACING (right, down, left or up)")
     row, column, facing = said[0].split()
     if int(row) >= grid.shape[0] or int(column) >= grid.shape[1]:
-        raise ValueError(f"line 1, column 7: the agent at {row} {column} is outside the {grid.shape[0]} x {grid.shape[1]} squares")  # fmt: skip
+        raise ValueError(
+            f"line 1, column 7: the agent at {row} {column} is outside the {grid.shape[0]} x {grid.shape[1]} squares"
+        )
     carried = [0] * 5 if said[1] == "-" else _square(said[1], 1, 8)
     if carried[0] and carried[0] not in (Kind.KEY, Kind.BALL, Kind.BOX):
         raise ValueError(f"line 2, column 9: {said[1]!r} cannot be carried: a key, ball or box can")
