@@ -45,6 +45,41 @@ def drawing(self: Any) -> str:
     )
 
 
+def interval(named: str, rows: list[tuple[str, float, float, float, str]]) -> str:
+    """HTML with one static SVG: estimates with their intervals on one axis that holds them all and 0.
+
+    Args:
+        named: what is shown, above the axis.
+        rows: (name, estimate, low, high, words behind it); where a limit is infinite or both are equal no bar is drawn.
+    """
+    numbers = [x for _, *three, _ in rows for x in three if math.isfinite(x)] + [0.0]
+    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
+
+    def at(x: float) -> float:
+        return 120 + 260 * (x - low) / span
+
+    height = 28 * len(rows) + 2 * _ROW
+    parts = [
+        f'<text x="0" y="14" font-size="12">{escape(named)}</text>',
+        f'<line x1="{at(0):.1f}" x2="{at(0):.1f}" y1="22" y2="{height}" stroke="#999" stroke-dasharray="2 3"/>',
+    ]
+    for k, (name, estimate, least, most, words) in enumerate(rows):
+        y = 40 + 28 * k
+        parts.append(f'<text x="0" y="{y + 4}" font-size="12">{escape(name[:18])}</text>')
+        parts.append(f'<text x="400" y="{y + 4}" font-size="12">{escape(words)}</text>')
+        if math.isfinite(least) and math.isfinite(most) and least < most:
+            ends = f'x1="{at(least):.1f}" x2="{at(most):.1f}" y1="{y}" y2="{y}"'
+            parts.append(f'<line {ends} stroke="#0072b2" stroke-width="3"/>')
+        if math.isfinite(estimate):
+            parts.append(
+                f'<circle cx="{at(estimate):.1f}" cy="{y}" r="5" fill="{"#0072b2" if k == 0 else "#888"}"/>'
+            )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" role="img" aria-label="{escape(named)}">'
+        f'<title>{escape(named)}</title><rect width="720" height="{height}" fill="#fff"/>{"".join(parts)}</svg>'
+    )
+
+
 def _short(value: Any) -> str:
     """One line of a value."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):

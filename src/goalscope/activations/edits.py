@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from goalscope.showing import drawing, text
+
 Values = Tensor | float | Sequence[Any]
 
 
@@ -37,6 +39,8 @@ class Edit:
         change: (part, whole tensor, `Part`) -> the new part.
         samples, channels, heads, of, positions, channel_axis: see the module.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     change: Callable[[Tensor, Tensor, Part], Tensor]
     samples: Sequence[int] | None = None

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.rule import Measured, Rule, measured_of, parse
 from goalscope.files import read_text
+from goalscope.showing import drawing, text
 
 Status = Literal["stands", "falls", "no evidence"]
 Role = Literal["root", "supports", "attacks"]
@@ -38,6 +39,8 @@ _TYPO = 0.9
 @dataclass(frozen=True)
 class Claim:
     """One claim of an argument."""
+
+    __repr__, _repr_html_ = text, drawing
 
     id: str
     text: str
@@ -61,6 +64,8 @@ class Argument:
         claims: the root first, each one before what supports and attacks it.
     """
 
+    __repr__, _repr_html_ = text, drawing
+
     title: str
     case: str
     policy: str
@@ -79,6 +84,8 @@ class Judged:
         why: in words.
         evidence: (run, finding) for each id of the rule that a run has.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     claim: Claim
     depth: int

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from goalscope import __version__
 from goalscope.evidence.standing import CLAIMS, REASONS, ROLES, Standing, standing
 from goalscope.files import write_whole
+from goalscope.showing import interval
 
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
@@ -83,6 +84,29 @@ class Finding:
         high = self.control if self.control_high is None else self.control_high
         return standing(self.low, self.high, low, high, self.claim, self.invalid)
 
+    def __repr__(self) -> str:
+        """The claim in six lines; the fields have the rest."""
+        lines = [
+            f"{self.id}{' (quick)' if self.quick else ''}: {self.question}",
+            f"  {_numbers(self.estimate, self.low, self.high)} {self.unit}, n = {self.n}",
+            f"  control: {_numbers(self.control, self.control_low, self.control_high)} ({self.control_name})",
+            f"  {self.role}, claim '{self.claim}': {self.standing}{f' ({self.invalid})' if self.invalid else ''}",
+            f"  {self.policy} in {self.world}, at {self.site}, seed {self.seed}",
+            f"  by {self.method}",
+        ]
+        return "\n".join(line if len(line) <= 110 else f"{line[:109]}…" for line in lines)
+
+    def _repr_html_(self) -> str:
+        measured = f"{_numbers(self.estimate, self.low, self.high)}, n = {self.n}"
+        rows = [("measured", self.estimate, self.low, self.high, measured)]
+        if self.control is not None:
+            low, high = self.control_low, self.control_high
+            ends = (low, high) if low is not None and high is not None else (self.control, self.control)
+            rows.append(
+                ("control", self.control, *ends, f"{_numbers(self.control, low, high)} {self.control_name}")
+            )
+        return interval(f"{self.id}: {self.question} ({self.standing})", rows)
+
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise ValueError(
@@ -131,6 +155,12 @@ class Finding:
             kind, "a finite number"
         )
         raise ValueError(f"finding {self.id}: {name} must be {wanted}, got {value!r}")
+
+
+def _numbers(estimate: float | None, low: float | None, high: float | None) -> str:
+    if estimate is None:
+        return "none"
+    return f"{estimate:.4g}" if low is None or high is None else f"{estimate:.4g} [{low:.4g}, {high:.4g}]"
 
 
 def _check_interval(

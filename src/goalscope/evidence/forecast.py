@@ -21,6 +21,7 @@ from typing import Any
 
 from goalscope.evidence.rule import Rule, parse
 from goalscope.files import decoded
+from goalscope.showing import drawing, text
 
 KINDS = ("threshold", "sign", "claim", "choice", "numeric", "conditional")
 SUM_SLACK = 1e-6
@@ -50,6 +51,8 @@ _KEYS = frozenset(
 class Forecast:
     """One prediction."""
 
+    __repr__, _repr_html_ = text, drawing
+
     id: str
     by: str
     """who predicts"""
@@ -77,6 +80,8 @@ class Forecast:
 class Question:
     """Something to measure that nobody predicted; `findings` are ids, or patterns with '*'."""
 
+    __repr__, _repr_html_ = text, drawing
+
     id: str
     statement: str
     findings: tuple[str, ...]
@@ -85,6 +90,8 @@ class Question:
 @dataclass(frozen=True)
 class ForecastFile:
     """What a file holds."""
+
+    __repr__, _repr_html_ = text, drawing
 
     forecasts: tuple[Forecast, ...]
     questions: tuple[Question, ...]

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from goalscope.files import write_whole
+from goalscope.showing import drawing, text
 
 VERSION = 1
 GENESIS = "0" * 64
@@ -35,6 +36,8 @@ _FIELDS = ("version", "number", "time", "author", "ids", "content_sha256", "cont
 @dataclass(frozen=True)
 class Entry:
     """One entry of a ledger."""
+
+    __repr__, _repr_html_ = text, drawing
 
     number: int
     """0 for the first"""
@@ -58,6 +61,8 @@ class Ledger:
         head: hash of the last entry, `GENESIS` where there is none.
         notes: what a crash has left, in words; the next append mends it.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     entries: tuple[Entry, ...]
     head: str

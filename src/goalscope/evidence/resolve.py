@@ -16,11 +16,14 @@ from goalscope.evidence.finding import Finding, from_row
 from goalscope.evidence.forecast import Forecast, Question
 from goalscope.evidence.rule import Answer, Interval, Measured, Verdict, measured_of
 from goalscope.evidence.store import Store
+from goalscope.showing import drawing, text
 
 
 @dataclass(frozen=True)
 class Subject:
     """One policy in one world, and all that the runs say of it."""
+
+    __repr__, _repr_html_ = text, drawing
 
     policy: str
     policy_sha256: str
@@ -40,6 +43,8 @@ class Subject:
 class Resolution:
     """What became of one forecast on one subject."""
 
+    __repr__, _repr_html_ = text, drawing
+
     forecast: Forecast
     verdict: Verdict
     """'yes' for a numeric forecast whose number is known"""
@@ -54,6 +59,8 @@ class Resolution:
 @dataclass(frozen=True)
 class Reply:
     """What answers a question on one subject; empty where no run has it yet."""
+
+    __repr__, _repr_html_ = text, drawing
 
     question: Question
     findings: tuple[Finding, ...]

@@ -21,6 +21,7 @@ from typing import Literal
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.standing import REASONS
+from goalscope.showing import drawing, text
 
 Verdict = Literal["yes", "no", "ambiguous", "void"]
 FINDING_ID = re.compile(r"(?<![\w.])[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+(?!\w)")
@@ -42,6 +43,8 @@ class Interval:
         estimate, low, high: low <= estimate <= high; the ends may be infinite.
     """
 
+    __repr__, _repr_html_ = text, drawing
+
     estimate: float
     low: float
     high: float
@@ -50,6 +53,8 @@ class Interval:
 @dataclass(frozen=True)
 class Measured:
     """What a rule sees of one finding: its interval and that of its control."""
+
+    __repr__, _repr_html_ = text, drawing
 
     value: Interval
     control: Interval | None
@@ -88,6 +93,8 @@ class Answer:
         reason: why it is ambiguous or void; empty otherwise.
     """
 
+    __repr__, _repr_html_ = text, drawing
+
     verdict: Verdict
     value: Interval | None
     reason: str
@@ -102,6 +109,8 @@ class Rule:
         ids: the findings it names, in their order.
         numeric: it is a number, not a statement.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     text: str
     ids: tuple[str, ...]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.evidence.resolve import Resolution
+from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, binomial_interval, bootstrap_mean
 
 CLIP = 1e-3
@@ -38,6 +39,8 @@ class Brier:
             Brier score decomposition"); 0 where each bin has one value.
     """
 
+    __repr__, _repr_html_ = text, drawing
+
     score: float
     reliability: float
     resolution: float
@@ -49,6 +52,8 @@ class Brier:
 class Calibration:
     """One bin of a reliability diagram: of `n` forecasts of mean `forecast`, the share `observed` came true."""
 
+    __repr__, _repr_html_ = text, drawing
+
     forecast: float
     observed: Estimate
     """Clopper-Pearson; n is the number of forecasts"""
@@ -57,6 +62,8 @@ class Calibration:
 @dataclass(frozen=True)
 class Scores:
     """What one forecaster reached; None where there is nothing to score."""
+
+    __repr__, _repr_html_ = text, drawing
 
     forecaster: str
     statements: int

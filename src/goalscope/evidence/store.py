@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from goalscope.evidence.finding import SCHEMA, Finding, from_row, read_findings, to_table
 from goalscope.files import cache_folder, read_text, whole_file
+from goalscope.showing import drawing, text
 
 TABLE_SCHEMA = pa.schema(
     [
@@ -49,6 +50,8 @@ _SEALED: dict[str, str | bool | int | float | list[str]] = {
 class Problem:
     """A run folder that is left out of the table."""
 
+    __repr__, _repr_html_ = text, drawing
+
     path: str
     reason: str
 
@@ -66,6 +69,8 @@ class Store:
         table: their findings, columns `TABLE_SCHEMA`; by run, then as in the run's file.
         problems: the run folders that are damaged or not finished, sorted.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     root: Path
     runs: tuple[str, ...]

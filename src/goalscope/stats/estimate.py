@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import interval
+
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 
@@ -38,6 +40,11 @@ class Estimate:
     def excludes(self, value: float = 0.0) -> bool:
         """True where there is an interval and `value` lies outside it."""
         return self.has_interval and bool(value < self.low or value > self.high)
+
+    def _repr_html_(self) -> str:
+        return interval(
+            "estimate with its 95% interval", [("", self.estimate, self.low, self.high, str(self))]
+        )
 
     def __str__(self) -> str:
         if not self.has_interval:

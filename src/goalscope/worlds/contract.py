@@ -14,12 +14,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 S = TypeVar("S")
 
 
 @dataclass(frozen=True)
 class Step(Generic[S]):
     """What one step of a batch gives."""
+
+    __repr__, _repr_html_ = text, drawing
 
     state: S
     """the next state, N levels"""
@@ -180,8 +184,8 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
         f"observe gave {observed.dtype} {observed.shape}, not uint8 [N, *{tuple(world.observation_shape)}]",
     )
     for outcome in (start, batch[-1].state):
-        for i, text in enumerate(world.text(outcome)):
-            same = _equal(world.parse(text), take(outcome, i))
+        for i, written in enumerate(world.text(outcome)):
+            same = _equal(world.parse(written), take(outcome, i))
             _require(same, f"parse(text(state)) differs for level {seeds[i]}")
     _check_illegal(world, start, actions[0])
 

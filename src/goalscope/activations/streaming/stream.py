@@ -42,6 +42,7 @@ from goalscope.activations.streaming.shards import (
     write_shard,
 )
 from goalscope.activations.watch import foreign_hooks, watched
+from goalscope.showing import drawing, text
 
 _LOCK = ".lock"
 _OURS = re.compile(r"shard-\d{6}\.safetensors(\.part)?|index\.parquet(\.part)?|\.lock")
@@ -57,6 +58,8 @@ class Stored:
         rows: number of rows; row r of every site belongs to the same sample, in the order of the batches.
         shards: (file name, first row, rows) of each shard, in order.
     """
+
+    __repr__, _repr_html_ = text, drawing
 
     folder: Path
     sites: dict[str, tuple[int, ...]]
@@ -144,9 +147,9 @@ def stream(
         OSError: the folder cannot be written, or the disk is full; whole shards stay.
     """
     texts = [sites] if isinstance(sites, str) else list(sites)
-    for text in texts:
-        if parse(text).call == EVERY:
-            raise ValueError(f"site {text!r}: axis 0 counts calls there; name the calls one by one")
+    for named in texts:
+        if parse(named).call == EVERY:
+            raise ValueError(f"site {named!r}: axis 0 counts calls there; name the calls one by one")
     if isinstance(batches, Tensor | np.ndarray):
         kind, cut = ("tensor", "x") if isinstance(batches, Tensor) else ("array", "torch.from_numpy(x)")
         raise ValueError(f"batches is one {kind} {list(batches.shape)}; cut it: batches={cut}.split(256)")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import chess
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.chess.state import faults
 
 RESULTS = {
@@ -53,6 +54,8 @@ _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-
 @dataclass(frozen=True)
 class GameFile:
     """All games of a text; those that could not be read are named, never dropped in silence."""
+
+    __repr__, _repr_html_ = text, drawing
 
     games: tuple[tuple[chess.Board, dict[str, str]], ...]
     """the good ones, in order: the last position with all moves on its stack, and the tags"""

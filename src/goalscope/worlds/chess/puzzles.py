@@ -18,6 +18,7 @@ from typing import Any
 import chess
 
 from goalscope.files import text_encoding
+from goalscope.showing import drawing, text
 from goalscope.worlds.chess.state import faults
 
 COLUMNS = ("PuzzleId", "FEN", "Moves", "Rating", "Themes")
@@ -33,6 +34,8 @@ LAST_MOVE = 2**31 - 1
 @dataclass(frozen=True)
 class Puzzle:
     """One position with the line that solves it."""
+
+    __repr__, _repr_html_ = text, drawing
 
     id: str
     board: chess.Board
@@ -58,6 +61,8 @@ class Puzzle:
 class Rejected:
     """A row that holds no puzzle."""
 
+    __repr__, _repr_html_ = text, drawing
+
     row: int
     """of the file, the first below the header is 1"""
     id: str
@@ -68,6 +73,8 @@ class Rejected:
 @dataclass(frozen=True)
 class PuzzleFile:
     """What a file holds: puzzles in its order, and the rows that are none."""
+
+    __repr__, _repr_html_ = text, drawing
 
     puzzles: tuple[Puzzle, ...]
     rejected: tuple[Rejected, ...]

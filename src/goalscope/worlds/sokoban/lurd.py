@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.sokoban.state import Move, SokobanState, solved
 from goalscope.worlds.sokoban.world import Sokoban
@@ -19,6 +20,8 @@ LETTERS = "udlr"
 @dataclass(frozen=True)
 class Replay:
     """What a sequence of moves does in one level."""
+
+    __repr__, _repr_html_ = text, drawing
 
     states: SokobanState
     """T + 1 states: the start and what follows each move"""

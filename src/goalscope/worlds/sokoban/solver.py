@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from goalscope.showing import drawing, text
 from goalscope.worlds.sokoban import search as kernels
 from goalscope.worlds.sokoban.deadlocks import FAR, Board, compile_board, lower_bound
 from goalscope.worlds.sokoban.lurd import actions_lurd
@@ -43,6 +44,8 @@ class Outcome(IntEnum):
 class Solution:
     """What the solver found for one level."""
 
+    __repr__, _repr_html_ = text, drawing
+
     outcome: Outcome
     """SOLVED: `lurd` has the fewest moves; NO_SOLUTION: there is none; LIMIT_REACHED: not known"""
     lurd: str
@@ -70,6 +73,8 @@ class Solution:
 @dataclass(frozen=True)
 class Solutions:
     """What the solver found for N levels. T is the longest solution."""
+
+    __repr__, _repr_html_ = text, drawing
 
     actions: np.ndarray
     """[N, T] int8 values of Move, -1 after the end and where there is no solution"""

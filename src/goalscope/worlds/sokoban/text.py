@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from goalscope.files import read_text
+from goalscope.showing import drawing, text
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban.state import SokobanState
 
@@ -47,6 +48,7 @@ _LARGEST_RUN = 1000
 class Level:
     """One level of a text."""
 
+    __repr__, _repr_html_ = text, drawing
     name: str
     """its title, or "level K" counted from 1"""
     line: int
@@ -60,6 +62,8 @@ class Level:
 @dataclass(frozen=True)
 class LevelFile:
     """All levels of a text; those that could not be read are named, never dropped in silence."""
+
+    __repr__, _repr_html_ = text, drawing
 
     levels: tuple[Level, ...]
     """the good ones, in order"""
