@@ -228,7 +228,11 @@ def explanation_figures(findings: Sequence[Finding], subject: str) -> Iterator[P
         groups=[groups[i] for i in order],
         percent=True,
     )
-    yield "value-agreement", "value", Figure.of(svg, "Control: values shuffled within each level.")
+    yield (
+        "value-agreement",
+        "value",
+        Figure.of(svg, "Control: random read-outs of what the value layer reads."),
+    )
 
 
 def training_figure(findings: Sequence[Finding]) -> Iterator[Placed]:

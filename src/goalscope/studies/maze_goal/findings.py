@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.methods.behaviour.agreement import value_policy_agreement
+from goalscope.methods.behaviour.agreement import Readouts, value_policy_agreement
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression, conditioned, fractional_logit
 from goalscope.stats import Estimate, bootstrap_clustered, bootstrap_mean, bootstrap_ratio
@@ -351,22 +351,28 @@ def agreement_findings(found: Measured, about: About) -> list[Finding]:
         result = value_policy_agreement(
             base.moves, base.value, base.squares.next, base.squares.goal, base.squares.level,
             goal_value=float(base.value.max()) + 1, mask=mask, seed=about.seed,
+            features=found.features,
         )  # fmt: skip
         question = f"how often the most probable move is the one of the highest next value, {name} squares"
-        made.append(
-            finding(
-                f"value.agreement.{name}",
-                question,
-                result.agreement,
-                result.shuffled,
-                "values shuffled within the level, which smooth values may beat by luck",
-                "value-policy agreement",
-                found,
-                about,
-                "share of squares",
-            )
-        )
+        made.append(finding(
+            f"value.agreement.{name}", question, result.agreement, *_beside_readouts(result.readouts),
+            "value-policy agreement", found, about, "share of squares",
+        ))  # fmt: skip
     return made
+
+
+def _beside_readouts(readouts: Readouts | None) -> tuple[Estimate | None, str]:
+    """The control of an agreement: what random read-outs give, with the range of 95% of them, and its name."""
+    if readouts is None:
+        return (
+            None,
+            "none: no one linear layer gives the value, so there are no other read-outs of what it reads",
+        )
+    n = len(readouts.shares)
+    return (
+        Estimate(float(readouts.shares.mean()), readouts.low, readouts.high, n),
+        f"{n} random read-outs of what the value layer reads, 95% of them",
+    )
 
 
 def training_findings(snapshots: Sequence[Measured], control: Measured, about: About) -> list[Finding]:

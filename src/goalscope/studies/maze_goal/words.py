@@ -184,9 +184,12 @@ def _explanation_words(subject: Mapping[str, Finding], fits: Mapping[str, Algori
 def _value_words(subject: Mapping[str, Finding]) -> str:
     if "value.agreement.all" not in subject:
         return "Not answered: the policy gives no value."
-    at_forks = subject.get("value.agreement.decision")
-    words = f"On all squares {told(subject['value.agreement.all'])}"
-    return words + (f"; at decision squares {told(at_forks)}." if at_forks else ".")
+    everywhere, at_forks = subject["value.agreement.all"], subject.get("value.agreement.decision")
+    words = f"On all squares {told(everywhere)}"
+    words += f"; at decision squares {told(at_forks)}." if at_forks else "."
+    if everywhere.control is None:
+        return f"{words} Whether the two are related is not tested. Control: {everywhere.control_name}."
+    return words
 
 
 def _decision_words(fit: DecisionRegression | str, chain: Finding | None) -> str:

@@ -16,6 +16,7 @@ from torch import nn
 
 from goalscope.rollout import Fields, fields
 from goalscope.studies.maze import CORNERS, REGION, before, is_square, toward
+from goalscope.studies.maze_goal.measure.value_layer import fields_and_features
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import MazeState, place_cheese, remove_cheese
 from goalscope.worlds.maze.paths import bounding_box, corner, decision_square, distances, maze_size, top_right
@@ -59,6 +60,8 @@ class Measured:
     """time limit"""
     far: Mapping[str, np.ndarray] = field(default_factory=dict)
     """what `far_corners.measure_far_corners` gives; empty where it was not measured"""
+    features: np.ndarray | None = None
+    """[K, H] what the linear layer that gives the value reads on each square of `base`; None where none was found"""
 
     @cached_property
     def reached(self) -> np.ndarray:
@@ -88,9 +91,11 @@ def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
 def measure(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
     """Runs the policy wherever the study needs it; gives plain arrays, which `restore` takes."""
     world, state = levels.world, levels.state
-    base = fields(module, world, state)
+    base, features = fields_and_features(module, world, state)
     bare = fields(module, world, remove_cheese(state))
     arrays = {"moves": base.moves, "value": base.value, "bare_moves": bare.moves, "bare_value": bare.value}
+    if features is not None:
+        arrays["value_features"] = features
     instead: list[np.ndarray] = []
     elsewhere: list[np.ndarray] = []
     for name, sides in CORNERS.items():
@@ -128,6 +133,7 @@ def restore(
         arrays["near"],
         levels.world.time_limit,
         far or {},
+        arrays.get("value_features"),
     )
 
 

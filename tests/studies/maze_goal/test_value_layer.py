@@ -1,0 +1,92 @@
+"""The control of value-policy agreement: random read-outs of the layer that gives the value, found by what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from goalscope.policies.compact import Compact
+from goalscope.policies.handwritten import Handwritten
+from goalscope.studies.about import About
+from goalscope.studies.maze_goal.findings import agreement_findings
+from goalscope.studies.maze_goal.measure.fields import Measured
+from goalscope.studies.maze_goal.measure.value_layer import fields_and_features
+from goalscope.worlds.maze import Maze
+
+SIZE = 9
+NOISE = 24
+
+
+class Planner(nn.Module):
+    """Moves by the shortest path; its value is read from features of which one is the true value, where `true`."""
+
+    size = SIZE
+
+    def __init__(self, true: bool):
+        super().__init__()
+        self.rule = Handwritten("cheese", SIZE, temperature=0.05)
+        self.noise = nn.Linear(3 * SIZE * SIZE, NOISE)
+        self.reads = nn.Linear(NOISE + 1, 1)
+        with torch.no_grad():
+            self.noise.weight.normal_()
+            if true:
+                self.reads.weight.zero_()[0, 0] = 1
+
+    def forward(self, x):
+        out = self.rule(x)
+        features = torch.cat([out.value[:, None], torch.tanh(self.noise(x.flatten(1).float()))], 1)
+        return out.logits, self.reads(features)[:, 0]
+
+
+def findings_of(module: nn.Module, levels: int = 40):
+    world = Maze(SIZE, None)
+    state = world.generate(np.arange(levels))
+    base, features = fields_and_features(module, world, state)
+    nothing = np.empty(0)
+    found = Measured("p", "0" * 64, base, base, {}, nothing, nothing, nothing, 10, {}, features)
+    return {f.id: f for f in agreement_findings(found, About("maze", 0, "1"))}, base, features
+
+
+def test_a_policy_that_follows_its_true_value_is_supported():
+    torch.manual_seed(0)
+    found, _, features = findings_of(Planner(true=True))
+    assert features is not None and features.shape[1] == NOISE + 1
+    everywhere = found["value.agreement.all"]
+    assert everywhere.standing == "supported" and "read-outs" in everywhere.control_name
+
+
+def test_untrained_networks_make_no_claim():
+    claims = 0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        found, _, features = findings_of(Compact(SIZE), levels=12)
+        assert features is not None
+        claims += found["value.agreement.all"].standing == "supported"
+    assert claims <= 2
+
+
+def test_the_features_are_those_that_the_value_is_read_from_square_by_square():
+    torch.manual_seed(0)
+    module = Compact(SIZE)
+    _, base, features = findings_of(module, levels=12)
+    head = module.value_head
+    again = features @ head.weight.detach().numpy()[0] + head.bias.detach().numpy()[0]
+    assert again == pytest.approx(base.value, abs=1e-5)
+
+
+class Squashed(Planner):
+    """The value is no linear layer's."""
+
+    def forward(self, x):
+        logits, value = super().forward(x)
+        return logits, torch.tanh(value)
+
+
+def test_where_no_layer_gives_the_value_agreement_is_untested_and_says_why():
+    torch.manual_seed(0)
+    found, _, features = findings_of(Squashed(true=False))
+    assert features is None
+    everywhere = found["value.agreement.all"]
+    assert everywhere.standing == "untested" and "no one linear layer" in everywhere.control_name
