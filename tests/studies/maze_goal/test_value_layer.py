@@ -90,3 +90,24 @@ def test_where_no_layer_gives_the_value_agreement_is_untested_and_says_why():
     assert features is None
     everywhere = found["value.agreement.all"]
     assert everywhere.standing == "untested" and "no one linear layer" in everywhere.control_name
+
+
+class Twice(Planner):
+    """Two layers give the value, and read different things."""
+
+    def __init__(self, true: bool):
+        super().__init__(true)
+        self.copy = nn.Linear(2, 1)
+        with torch.no_grad():
+            self.copy.weight[:] = torch.tensor([[1.0, 0.0]])
+            self.copy.bias.zero_()
+
+    def forward(self, x):
+        logits, value = super().forward(x)
+        return logits, self.copy(torch.stack([value, -value], 1))[:, 0]
+
+
+def test_where_two_layers_give_the_value_neither_is_taken():
+    torch.manual_seed(0)
+    found, _, features = findings_of(Twice(true=True))
+    assert features is None and found["value.agreement.all"].standing == "untested"
