@@ -112,6 +112,8 @@ def test_a_goal_in_one_channel_is_found_edited_away_and_moved(planted: tuple[Out
     assert outcome.headline.startswith(
         "A quick run, with fewer levels than the study: The goal of goal-map can be edited away and moved inside the network"
     )
+    lines = outcome.headline.split("\n\n")
+    assert len(lines) == 4 and all("[" in line for line in lines[1:])
     pull = found["steer.cheese.cheese_pull"]
     assert pull.high < -0.2 and pull.high < pull.control_low
     kept = found["ablate.cheese.corner_pull_kept"]

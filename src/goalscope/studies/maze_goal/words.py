@@ -29,12 +29,13 @@ def headline(subject: Mapping[str, Finding]) -> str:
         subject: the policy's findings by id.
     """
     cheese, corner = subject["reach.cheese_pull"], subject["reach.corner_instead"]
+    third = subject["reach.other_corner_instead"]
     lines = [
         verdict(subject),
         f"It reaches the cheese in {told(subject['reach.overall'])} of mazes with the cheese anywhere.",
         f"The cheese raises the chance of reaching its square by {told(cheese)}.",
         "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right corner "
-        f"first in {told(corner)}.",
+        f"first in {told(corner)}, and to the third corner, where only wandering leads, in {number(third.estimate)}.",
     ]
     return "\n\n".join(lines)
 

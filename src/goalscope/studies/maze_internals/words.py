@@ -26,7 +26,7 @@ def below(f: Finding) -> bool:
 
 
 def headline(setup: Setup, table: Table) -> str:
-    """One paragraph: is the goal in the activations, can it be edited and moved, and what is not shown."""
+    """A verdict in one sentence, can the goal be edited and moved, then three lines with a number each."""
     policy, site = setup.policy.name, setup.layout.middle
     pull, moved, probe = (
         table[k] for k in ("steer.cheese.cheese_pull", "retarget.all", "probe.cheese_position.middle")
@@ -44,22 +44,18 @@ def headline(setup: Setup, table: Table) -> str:
         ): f"The goal of {policy} can be moved at {site}; that the cheese vector carries it is not shown.",
         (False, False): f"No edit at {site} was found that changes what {policy} pursues.",
     }[edits, moves]
-    kept = table["ablate.cheese.corner_pull_kept"]
-    parts = [
+    lines = [
         answer,
         f"Subtracting the cheese vector changes P(reach the cheese) by {told(pull)}.",
-        f"Moving what the cheese adds to another square brings the mouse there in {told(moved)}, with the cheese itself put "
-        f"there in {told(table['retarget.all.ceiling'])}.",
+        f"Moving what the cheese adds to another square brings the mouse there in {told(moved)}.",
         f"A linear probe reads the cheese's square in {told(probe)}, "
         + (
             "more than the untrained network gives."
             if beyond(probe)
             else "which says nothing: the untrained network gives as much."
         ),
-        f"With the cheese vector subtracted {told(kept)} of the corner's pull is left"
-        + ("." if beyond(kept) else ", no more than random vectors leave."),
     ]
-    return " ".join(parts)
+    return "\n\n".join(lines)
 
 
 def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[str, str]]:
