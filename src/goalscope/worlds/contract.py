@@ -2,12 +2,15 @@
 
 A state is a frozen dataclass of arrays whose first axis is N, the levels of a batch. A world's functions
 never change a state; they return new ones. Time limits are the caller's: a state is Markov.
+
+A world may offer more, each as a method that is found by its name (`ABILITIES`) and checked where it is there. They are
+what a study of goals asks for: what lies where, and the same level with one thing changed. All states that can be
+reached need no ability: `rollout.chain.enumerate_states` finds them by stepping.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,6 +18,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from goalscope.showing import drawing, text
+from goalscope.worlds.abilities import ABILITIES, check_abilities, require
+from goalscope.worlds.batch import concatenate, copied, equal, take
+
+__all__ = [
+    "ABILITIES", "ANY", "Step", "World", "check_world", "concatenate", "take", "whole_number", "whole_seeds",
+]  # fmt: skip
 
 S = TypeVar("S")
 
@@ -126,31 +135,14 @@ def whole_number(name: str, value: Any, least: int = 0, last: int = ANY) -> int:
     return int(value)
 
 
-def take(state: S, index: Any) -> S:
-    """The levels of `state` that `index` (integers, slice or boolean mask along the first axis) selects."""
-    if isinstance(index, (int, np.integer)):
-        index = [int(index)]
-    fields = {f.name: getattr(state, f.name)[index] for f in dataclasses.fields(state)}  # type: ignore[arg-type]
-    return dataclasses.replace(state, **fields)  # type: ignore[type-var]
-
-
-def concatenate(states: Iterable[S]) -> S:
-    """One batch from several of the same world."""
-    states = list(states)
-    if not states:
-        raise ValueError("concatenate needs at least one state")
-    names = [f.name for f in dataclasses.fields(states[0])]  # type: ignore[arg-type]
-    fields = {name: np.concatenate([getattr(s, name) for s in states]) for name in names}
-    return dataclasses.replace(states[0], **fields)  # type: ignore[type-var]
-
-
 def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20) -> None:
     """Checks that `world` keeps the contract; raises ValueError that names the clause it breaks.
 
     Clauses: the same seed gives the same level, and not all seeds the same; a batch's levels do not influence
     each other; stepping and observing change nothing in place; an ended level stays as it is and gives no more
     reward; shapes and types are those of the protocol; parse after text is the identity; illegal actions, and
-    too few of them, raise.
+    too few of them, raise. Of `ABILITIES` those that the world has: they say what they should of the levels as they were
+    generated, edits change what they say and nothing else, and raise where they cannot be done.
 
     Args:
         world: what to check.
@@ -160,10 +152,10 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
     if len(seeds) < 2:
         raise ValueError("check_world needs at least two seeds")
     start = world.generate(seeds)
-    _require(_equal(start, world.generate(seeds)), "the same seeds gave different levels")
+    require(equal(start, world.generate(seeds)), "the same seeds gave different levels")
     others = world.generate(np.arange(32))
-    _require(
-        any(not _equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level"
+    require(
+        any(not equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level"
     )
     rng = np.random.default_rng(0)
     actions = rng.choice([int(a) for a in world.actions], size=(steps, len(seeds)))
@@ -171,31 +163,32 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
     observed = world.observe(batch[-1].state)
     for i in range(len(seeds)):
         first = world.generate(seeds[i : i + 1])
-        _require(_equal(take(start, i), first), f"level {seeds[i]} generated alone differs from the batch")
+        require(equal(take(start, i), first), f"level {seeds[i]} generated alone differs from the batch")
         alone = _roll(world, first, actions[:, i : i + 1])
         for t, (many, one) in enumerate(zip(batch, alone, strict=True)):
-            same = _equal(take(many.state, i), one.state)
+            same = equal(take(many.state, i), one.state)
             same &= many.reward[i] == one.reward[0] and many.ended[i] == one.ended[0]
-            _require(bool(same), f"level {seeds[i]} stepped alone differs from the batch at step {t}")
+            require(bool(same), f"level {seeds[i]} stepped alone differs from the batch at step {t}")
         same = np.array_equal(world.observe(alone[-1].state)[0], observed[i])
-        _require(same, f"level {seeds[i]} observed alone differs from the batch")
-    _require(
+        require(same, f"level {seeds[i]} observed alone differs from the batch")
+    require(
         observed.shape == (len(seeds), *world.observation_shape) and observed.dtype == np.uint8,
         f"observe gave {observed.dtype} {observed.shape}, not uint8 [N, *{tuple(world.observation_shape)}]",
     )
     for outcome in (start, batch[-1].state):
         for i, written in enumerate(world.text(outcome)):
-            same = _equal(world.parse(written), take(outcome, i))
-            _require(same, f"parse(text(state)) differs for level {seeds[i]}")
+            same = equal(world.parse(written), take(outcome, i))
+            require(same, f"parse(text(state)) differs for level {seeds[i]}")
     _check_illegal(world, start, actions[0])
+    check_abilities(world, start)
 
 
 def _check_illegal(world: World, state: Any, actions: np.ndarray) -> None:
     for illegal in (max(world.actions) + 1, -1):
         wrong = actions.copy()
         wrong[-1] = illegal
-        _require(_refuses(world, state, wrong), f"illegal action {illegal} was accepted")
-    _require(_refuses(world, state, actions[:1]), f"1 action for {len(actions)} levels was accepted")
+        require(_refuses(world, state, wrong), f"illegal action {illegal} was accepted")
+    require(_refuses(world, state, actions[:1]), f"1 action for {len(actions)} levels was accepted")
 
 
 def _refuses(world: World, state: Any, actions: np.ndarray) -> bool:
@@ -210,31 +203,16 @@ def _roll(world: World, state: Any, actions: np.ndarray) -> list[Step]:
     outcomes = []
     over = np.zeros(actions.shape[1], bool)
     for chosen in actions:
-        before = _copy(state)
+        before = copied(state)
         outcome = world.step(state, chosen)
         world.observe(state)
-        _require(_equal(before, state), "step or observe changed its input state")
+        require(equal(before, state), "step or observe changed its input state")
         kinds = [(x.dtype, x.shape) for x in (outcome.reward, outcome.ended)]
         expected = [(np.dtype(kind), over.shape) for kind in (np.float32, bool)]
-        _require(kinds == expected, f"step gave reward and ended as {kinds}, not {expected}")
+        require(kinds == expected, f"step gave reward and ended as {kinds}, not {expected}")
         went_on = (over & (~outcome.ended | (outcome.reward != 0))).any()
-        went_on |= over.any() and not _equal(take(before, over), take(outcome.state, over))
-        _require(not went_on, "an ended level went on")
+        went_on |= over.any() and not equal(take(before, over), take(outcome.state, over))
+        require(not went_on, "an ended level went on")
         outcomes.append(outcome)
         state, over = outcome.state, outcome.ended
     return outcomes
-
-
-def _copy(state: Any) -> Any:
-    return dataclasses.replace(
-        state, **{f.name: getattr(state, f.name).copy() for f in dataclasses.fields(state)}
-    )
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
-
-
-def _require(kept: bool, clause: str) -> None:
-    if not kept:
-        raise ValueError(f"world contract broken: {clause}")

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from goalscope.worlds.maze.paths import free
 from goalscope.worlds.maze.state import M, MazeState, checked
 
 
@@ -30,6 +31,37 @@ def toggle_wall(state: M, squares: np.ndarray) -> M:
     walls = state.walls.copy()
     walls[np.arange(len(state)), squares[:, 0], squares[:, 1]] ^= True
     return checked(dataclasses.replace(state, walls=walls))
+
+
+def lone_cheese(state: M, name: str, there: bool) -> M:
+    """The mazes, where each has a cheese (`there`), or none.
+
+    Raises:
+        ValueError: a maze has one and should not, or the other way round; another name than 'cheese'.
+    """
+    if name != "cheese":
+        raise ValueError(f"level 0: a maze has no {name!r}, but a cheese")
+    wrong = (state.cheese[:, 0] >= 0) != there
+    if wrong.any():
+        raise ValueError(f"level {int(wrong.argmax())}: there is {'no' if there else 'already a'} cheese")
+    return state
+
+
+def to_free(state: MazeState, squares: np.ndarray) -> np.ndarray:
+    """[N, 2]: squares, once all are free.
+
+    Raises:
+        ValueError: a square outside the world, a wall, out of the mouse's reach, or where mouse or cheese are.
+    """
+    squares = _squares(state, squares)
+    row, column = squares.astype(np.int64).T
+    taken = ~free(state)[np.arange(len(state)), row, column]
+    if taken.any():
+        n = int(taken.argmax())
+        raise ValueError(
+            f"level {n}: the square {(int(row[n]), int(column[n]))} is not free: a wall, out of reach, mouse or cheese"
+        )
+    return squares
 
 
 def _squares(state: MazeState, squares: np.ndarray) -> np.ndarray:

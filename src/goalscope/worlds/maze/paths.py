@@ -55,6 +55,16 @@ def free_squares(state: MazeState) -> Squares:
     )
 
 
+def free(state: MazeState) -> np.ndarray:
+    """[N, W, W] bool: the squares that each mouse can walk to, but for its own and the cheese's."""
+    found = distances(state.walls, state.mouse) >= 0
+    for squares in (state.mouse, state.cheese):
+        there = np.flatnonzero(squares[:, 0] >= 0)
+        row, column = squares[there].astype(np.int64).T
+        found[there, row, column] = False
+    return found
+
+
 def distances(walls: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """Steps from everywhere to one square per level.
 

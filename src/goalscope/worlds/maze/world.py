@@ -14,7 +14,8 @@ import numpy as np
 
 from goalscope.worlds.contract import Step, whole_seeds
 from goalscope.worlds.maze import kernels
-from goalscope.worlds.maze.paths import Squares, free_squares
+from goalscope.worlds.maze.edits import lone_cheese, place_cheese, place_mouse, remove_cheese, to_free
+from goalscope.worlds.maze.paths import Squares, free, free_squares
 from goalscope.worlds.maze.state import MazeState, Move
 from goalscope.worlds.maze.text import maze_text, parse_maze
 
@@ -111,3 +112,33 @@ class Maze:
     def text(self, state: MazeState) -> list[str]:
         """The N mazes as texts of W lines."""
         return [maze_text(state, i) for i in range(len(state))]
+
+    # What a study of goals asks for; see `goalscope.worlds.contract.ABILITIES`.
+
+    def things(self, state: MazeState) -> list[dict[str, tuple[int, int]]]:
+        """[N] of {"cheese": (row, column)}; empty where there is none."""
+        return [{"cheese": (row, column)} if row >= 0 else {} for row, column in state.cheese.tolist()]
+
+    def agent(self, state: MazeState) -> np.ndarray:
+        """[N, 2] int64: the mice's squares."""
+        return state.mouse.astype(np.int64)
+
+    def free(self, state: MazeState) -> np.ndarray:
+        """[N, W, W] bool: squares that the mouse can walk to (through the cheese, too), where neither is."""
+        return free(state)
+
+    def move(self, state: MazeState, name: str, to: np.ndarray) -> MazeState:
+        """The mazes with the cheese on the free squares `to` [N, 2]; raises ValueError where it cannot be put there."""
+        return place_cheese(lone_cheese(state, name, there=True), to_free(state, to))
+
+    def remove(self, state: MazeState, name: str) -> MazeState:
+        """The mazes without cheese; raises ValueError where there is none."""
+        return remove_cheese(lone_cheese(state, name, there=True))
+
+    def add(self, state: MazeState, name: str, to: np.ndarray) -> MazeState:
+        """The mazes with a cheese on the free squares `to` [N, 2]; raises ValueError where there is one already."""
+        return place_cheese(lone_cheese(state, name, there=False), to_free(state, to))
+
+    def move_agent(self, state: MazeState, to: np.ndarray) -> MazeState:
+        """The mazes with the mouse on the free squares `to` [N, 2]; raises ValueError where it cannot be put there."""
+        return place_mouse(state, to_free(state, to))
