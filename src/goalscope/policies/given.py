@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.util
 import os
-import re
-import sys
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +21,10 @@ from torch import Tensor, nn
 
 from goalscope.policies.architectures import ARCHITECTURES
 from goalscope.policies.checkpoint import PACKAGED, Policy, load, placed, untrained
+from goalscope.worlds.factory import called, file_and_name, function_in
 
 CONTROL = "untrained"
 """the name of the untrained control, which no other policy may have"""
-_FACTORY = re.compile(r"(?P<file>.+\.py):(?P<name>[^\W\d]\w*)")
-_CODE = re.compile(r"(.+\.py)(:.*)?")
-"""a path that names Python code, but no function in it"""
 
 
 def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
@@ -56,12 +49,8 @@ def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
             f"a policy is a name, a path, 'file.py:factory', a Policy or a torch.nn.Module; got {type(given).__name__}"
         )
     text = os.fspath(given)
-    if found := _FACTORY.fullmatch(text):
-        return _of_factory(Path(found["file"]), found["name"], device)
-    if (code := _CODE.fullmatch(text)) and not Path(text).is_dir():
-        raise ValueError(
-            f"{text} names no function: {code[1]}:NAME is a policy, where NAME makes a torch.nn.Module or a Policy"
-        )
+    if found := file_and_name(text, "policy", "a torch.nn.Module or a Policy"):
+        return _of_factory(*found, device)
     if text.endswith(".zip"):
         return _of_sb3(Path(text), device)
     if (PACKAGED / text).is_dir() and os.sep not in text and Path(text).exists():
@@ -110,7 +99,7 @@ def _of_module(module: nn.Module, name: str) -> Policy:
 
 
 def _of_factory(file: Path, name: str, device: str | torch.device) -> Policy:
-    factory = _imported(file, name)
+    factory = function_in(file, name)
 
     def make() -> nn.Module:
         made = _called(factory, file, name)
@@ -121,73 +110,13 @@ def _of_factory(file: Path, name: str, device: str | torch.device) -> Policy:
     return replace(policy, module=placed(policy.module, device), make=make)
 
 
-def _imported(file: Path, name: str) -> Callable[[], Any]:
-    """The function of a file, which is run as a module of its own."""
-    if not file.is_file():
-        raise FileNotFoundError(f"no file {file}; 'file.py:factory' names a Python file and a function in it")
-    # Under a name of its own, which classes of that file look up (dataclasses do), whatever else is called like it.
-    own = f"goalscope_given_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(own, file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[own] = module
-    try:
-        with _beside(file):
-            spec.loader.exec_module(module)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever the user's file raises is told with its place in that file
-        del sys.modules[own]
-        raise ValueError(f"{_place(error, file)}: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        there = sorted(
-            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
-        )
-        raise ValueError(f"{file} has no function {name!r}; it has {', '.join(there) or 'none'}")
-    return found
-
-
 def _called(factory: Callable[[], Any], file: Path, name: str) -> nn.Module | Policy:
-    try:
-        with _beside(file):
-            made = factory()
-    except (Exception, SystemExit) as error:  # as above
-        raise ValueError(f"{_place(error, file)}: {name}() fails: {type(error).__name__}: {error}") from error
+    made = called(factory, file, name)
     if not isinstance(made, nn.Module | Policy):
         raise ValueError(
             f"{file}: {name}() returns {type(made).__name__}; a torch.nn.Module or a Policy is wanted"
         )
     return made
-
-
-@contextmanager
-def _beside(file: Path) -> Iterator[None]:
-    """What lies beside the file can be imported; afterwards it is not taken for what lies beside another file."""
-    folder, before = file.resolve().parent, set(sys.modules)
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            top = name.partition(".")[0]
-            module = sys.modules[name]
-            # Of a package without __init__.py its path tells. Libraries, wherever they are, stay.
-            place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
-            if Path(place).is_relative_to(folder / top) or Path(place) == folder / f"{top}.py":
-                del sys.modules[name]
-
-
-def _place(error: BaseException, file: Path) -> str:
-    """'file.py, line 7': the last line of that file on the way to the error."""
-    if isinstance(error, SyntaxError) and error.lineno:
-        return f"{file}, line {error.lineno}"
-    here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == file.name]
-    return f"{file}, line {here[-1]}" if here else str(file)
 
 
 def _of_sb3(path: Path, device: str | torch.device) -> Policy:

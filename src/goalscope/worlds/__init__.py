@@ -1,7 +1,7 @@
 """What can be acted in: batches of states that can be written as text, edited and drawn.
 
 `contract.py` is the one Protocol and its test `check_world`, `abilities.py` what a world may offer beside it, `batch.py`
-picks and joins levels; `gym.py` any world as gymnasium environments. A world is a room: `maze/`, `procgen/` (the real
-Procgen maze), `minigrid/`, `sokoban/`, `chess/`. In each, `state.py` is what a level is, `world.py` its rules, and the
-other files are named after what they add.
+picks and joins levels; `named.py` a world by its name; `factory.py` functions of a user's own file; `gym.py` any world as
+gymnasium environments. A world is a room: `maze/`, `procgen/` (the real Procgen maze), `minigrid/`, `sokoban/`, `chess/`.
+In each, `state.py` is what a level is, `world.py` its rules, and the other files are named after what they add.
 """
