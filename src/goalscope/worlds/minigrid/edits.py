@@ -36,7 +36,7 @@ def remove(state: MiniGridState, squares: np.ndarray) -> MiniGridState:
     Raises:
         ValueError: a square outside the grid.
     """
-    n, rows, columns = _at(state, squares)
+    n, rows, columns = squares_of(state, squares)
     cells, inside = state.cells.copy(), state.inside.copy()
     cells[n, rows, columns] = (Kind.EMPTY, 0, 0)
     inside[n, rows, columns] = 0
@@ -49,8 +49,8 @@ def move(state: MiniGridState, squares: np.ndarray, to: np.ndarray) -> MiniGridS
     Raises:
         ValueError: a square outside the grid; nothing lies on the one, or something (or the agent) on the other.
     """
-    n, rows, columns = _at(state, squares)
-    _, new_rows, new_columns = _at(state, to)
+    n, rows, columns = squares_of(state, squares)
+    _, new_rows, new_columns = squares_of(state, to)
     bare = state.cells[n, rows, columns, 0] == Kind.EMPTY
     if bare.any():
         i = int(bare.argmax())
@@ -77,7 +77,7 @@ def add(
         raise ValueError(
             f"status must be 0 (of doors also 1 closed, 2 locked), got {status!r} for a {kind.name.lower()}"
         )
-    n, rows, columns = _at(state, squares)
+    n, rows, columns = squares_of(state, squares)
     _free(state, rows, columns)
     cells = state.cells.copy()
     cells[n, rows, columns] = (kind, colour, status)
@@ -90,7 +90,7 @@ def move_agent(state: MiniGridState, squares: np.ndarray, facing: Facing | None 
     Raises:
         ValueError: a square outside the grid, or one where nobody can stand.
     """
-    n, rows, columns = _at(state, squares)
+    n, rows, columns = squares_of(state, squares)
     there = state.cells[n, rows, columns]
     stands = np.isin(there[:, 0], STANDS) | ((there[:, 0] == Kind.DOOR) & (there[:, 2] == 0))
     if not stands.all():
@@ -110,7 +110,12 @@ def _edited(state: MiniGridState, **fields: np.ndarray) -> MiniGridState:
     return dataclasses.replace(state, over=np.zeros(len(state), bool), **fields)  # type: ignore[arg-type]
 
 
-def _at(state: MiniGridState, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def squares_of(state: MiniGridState, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squares [N, 2] as indices: levels, rows and columns, [N] int64 each.
+
+    Raises:
+        ValueError: another shape than that, or a square outside the grid.
+    """
     squares = np.asarray(squares)
     if squares.shape != (len(state), 2) or squares.dtype.kind not in "iu":
         raise ValueError(

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from goalscope.worlds.contract import Step, concatenate, whole_seeds
-from goalscope.worlds.minigrid import kernels, package
-from goalscope.worlds.minigrid.state import Action, MiniGridState
+from goalscope.worlds.minigrid import by_name, edits, kernels, package
+from goalscope.worlds.minigrid.picture import level_picture
+from goalscope.worlds.minigrid.state import Action, Kind, MiniGridState
 from goalscope.worlds.minigrid.text import level_text, parse_level
 
 AGENT = 10
@@ -117,3 +118,39 @@ class MiniGrid:
     def text(self, state: MiniGridState) -> list[str]:
         """The N levels as texts; see `text.py`."""
         return [level_text(state, i) for i in range(len(state))]
+
+    # What a study of goals asks for; see `goalscope.worlds.contract`. What the agent carries lies nowhere.
+
+    def things(self, state: MiniGridState) -> list[dict[str, tuple[int, int]]]:
+        """[N] of {"yellow key": (row, column)}: doors, keys, balls, boxes, goals, lava; see `edits.things`."""
+        return edits.things(state)
+
+    def agent(self, state: MiniGridState) -> np.ndarray:
+        """[N, 2] int64: the agents' squares."""
+        return state.agent[:, :2].astype(np.int64)
+
+    def free(self, state: MiniGridState) -> np.ndarray:
+        """[N, H, W] bool: empty squares that walls do not keep the agent from; see `by_name.free`."""
+        return by_name.free(state)
+
+    def move(self, state: MiniGridState, name: str, to: np.ndarray) -> MiniGridState:
+        """The levels with that thing (with all that it holds) on the free squares `to` [N, 2]; raises ValueError."""
+        return edits.move(state, by_name.squares_named(state, name), by_name.free_squares(state, to))
+
+    def remove(self, state: MiniGridState, name: str) -> MiniGridState:
+        """The levels with that thing's square empty; raises ValueError where none lies."""
+        return edits.remove(state, by_name.squares_named(state, name))
+
+    def add(self, state: MiniGridState, name: str, to: np.ndarray) -> MiniGridState:
+        """The levels with one more "yellow key" (a door comes closed) on the free squares `to` [N, 2]; raises ValueError."""
+        kind, colour = by_name.kind_named(name)
+        closed = int(kind == Kind.DOOR)
+        return edits.add(state, by_name.free_squares(state, to), kind, colour, closed)
+
+    def move_agent(self, state: MiniGridState, to: np.ndarray) -> MiniGridState:
+        """The levels with the agent, looking as before, on the free squares `to` [N, 2]; raises ValueError."""
+        return edits.move_agent(state, by_name.free_squares(state, to))
+
+    def picture(self, state: MiniGridState, i: int) -> str:
+        """Level i as SVG text."""
+        return level_picture(state, i)
