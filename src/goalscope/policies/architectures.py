@@ -44,7 +44,15 @@ def _resnet() -> Callable[..., nn.Module]:
     return ResNet
 
 
-ARCHITECTURES = {"compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet}
+def _thinker() -> Callable[..., nn.Module]:
+    from goalscope.policies.thinker import Thinker
+
+    return Thinker
+
+
+ARCHITECTURES = {
+    "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
+}  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 
 
