@@ -18,22 +18,51 @@ Precision = Annotated[
 
 @train_app.command("maze")
 def train_maze(
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="'ppo' on symbolic planes; 'planner', which thinks for some ticks, or 'reflex', of equal size without "
+            "recurrence, by imitation of shortest paths."
+        ),
+    ] = "ppo",
     cheese_region: Annotated[
-        int | None, typer.Option(help="Cheese in the top-right r x r; anywhere if not given.")
+        int | None, typer.Option(help="Cheese in the top-right r x r; anywhere if not given. Of 'ppo'.")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the world, odd.")] = 13,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the world, odd [default: 13; 25 of the others].")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
-    steps: Annotated[int, typer.Option(help="Environment steps.")] = 5_000_000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Environment steps [default: 5,000,000], or updates of the others [default: 60,000]."
+        ),
+    ] = None,
     precision: Precision = None,
     out: Annotated[
-        str | None, typer.Option(help="Folder of the run [default: runs/train-maze-R-SIZE-SEED].")
+        str | None,
+        typer.Option(
+            help="Folder of the run [default: runs/train-maze-R-SIZE-SEED, R the region or the recipe]."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """The recipe of the packaged mice: PPO on symbolic planes."""
+    """The recipes of the packaged mice: PPO on symbolic planes, or imitation of shortest paths."""
+    if recipe != "ppo":
+        if cheese_region is not None or precision is not None:
+            raise ValueError(
+                f"--cheese-region and --precision belong to the recipe 'ppo': {recipe!r} has its cheese anywhere and "
+                "is trained in float32"
+            )
+        from goalscope.training.maze.planner import train_planner
+
+        side, updates = 25 if size is None else size, 60_000 if steps is None else steps
+        print(f"Policy: {train_planner(recipe, side, seed, updates, out, device)}")
+        return
     from goalscope.training.maze.recipe import train_maze as train
 
-    folder = train(cheese_region, size, seed, steps, precision, out, device)
+    steps = 5_000_000 if steps is None else steps
+    folder = train(cheese_region, 13 if size is None else size, seed, steps, precision, out, device)
     print(f"Policy: {folder}")
 
 

@@ -1,7 +1,7 @@
 """A mouse that thinks for a number of ticks before it steps, and plans for every square of its maze at once.
 
-A weight-tied convolutional network: the same block runs again and again on what it made of the maze the tick before, with the
-maze shown anew (Bansal et al. 2022, "End-to-end Algorithm Synthesis with Recurrent Networks", who call that recall).
+A weight-tied convolutional network: the same block runs again and again on what it made of the maze the tick before,
+with the maze shown anew (Bansal et al. 2022, "End-to-end Algorithm Synthesis with Recurrent Networks": "recall").
 What is known spreads by at most two squares a tick, so that only thinking longer can tell which way a far cheese lies.
 Nothing is remembered from step to step: a state is all there is to know, and chains of it are exact.
 
@@ -43,9 +43,10 @@ class Block(nn.Module):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def forward(self, h: Tensor, shown: Tensor) -> Tensor:
-        """[N, C, H, W] and what is shown [N, 2, H, W] to [N, C, H, W]; zero on walls."""
-        h = self.relu2(h + self.conv2(self.relu1(self.conv1(torch.cat([h, shown], 1)))))
-        return h * shown[:, :1]
+        """[N, C, H, W] and what is shown [N, 2, H, W] to [N, C, H, W]; zero on walls, halfway too."""
+        free = shown[:, :1]
+        halfway = self.relu1(self.conv1(torch.cat([h, shown], 1))) * free
+        return self.relu2(h + self.conv2(halfway)) * free
 
 
 class Thinker(nn.Module):
@@ -95,7 +96,7 @@ class Thinker(nn.Module):
 
     def _maps(self, x: Tensor) -> Tensor:
         """[N, A + 1, H, W] after all ticks: logits, then the value."""
-        if self.ticks < 1 or not self.tied and self.ticks > len(self.blocks):
+        if self.ticks < 1 or (not self.tied and self.ticks > len(self.blocks)):
             most = "" if self.tied else f" to {len(self.blocks)}, for every tick has its own weights"
             raise ValueError(f"ticks must be 1{most or ' or more'}, got {self.ticks}")
         h, shown = self.begin(x)

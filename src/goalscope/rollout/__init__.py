@@ -1,7 +1,8 @@
 """A policy in a world.
 
 `maze_fields.py` what it does on every square of mazes, exactly; `chain.py` the same in every state of any deterministic
-world, which `numbering.py` tells apart; `maze_view.py` one maze, drawn; `sampled.py` sampled play in any world;
+world, which `numbering.py` tells apart; `maze_view.py` one maze, drawn; `maze_ticks.py` what
+thinking longer does there; `sampled.py` sampled play in any world;
 `forward.py` how its network is run.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,12 @@ class Thinking:
     def lost(self, solved: float = SOLVED) -> list[np.ndarray]:
         """For each number of ticks but the first: levels that the one before solved and this one does not."""
         done = self.reach >= solved
-        return [np.flatnonzero(before & ~after) for before, after in zip(done[:-1], done[1:], strict=True)]
+        return [np.flatnonzero(before & ~after) for before, after in pairwise(done)]
 
     def won(self, solved: float = SOLVED) -> list[np.ndarray]:
         """For each number of ticks but the first: levels that the one before did not solve and this one does."""
         done = self.reach >= solved
-        return [np.flatnonzero(~before & after) for before, after in zip(done[:-1], done[1:], strict=True)]
+        return [np.flatnonzero(~before & after) for before, after in pairwise(done)]
 
 
 def think_longer(
@@ -85,7 +86,9 @@ def ticking(policy: Any, ticks: int) -> Iterator[None]:
     module: Any = module_of(policy)
     before = getattr(module, "ticks", None)
     if not isinstance(before, int):
-        raise ValueError(f"{type(module).__name__} has no number of `ticks`: it cannot think longer or shorter")
+        raise ValueError(
+            f"{type(module).__name__} has no number of `ticks`: it cannot think longer or shorter"
+        )
     module.ticks = ticks
     try:
         yield

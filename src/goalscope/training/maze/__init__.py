@@ -1,1 +1,3 @@
-"""Mice: `recipe.py` trains the packaged ones, `finetune.py` trains them on, with the controls of that comparison."""
+"""Mice: `recipe.py` trains the packaged ones by PPO, `finetune.py` trains them on, with the controls of that comparison;
+`planner.py` those that think, or cannot, by imitation of what `shortest_paths.py` teaches.
+"""

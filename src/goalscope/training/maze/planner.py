@@ -14,7 +14,7 @@ import torch
 from goalscope.policies.checkpoint import save
 from goalscope.policies.resnet import parameters
 from goalscope.policies.thinker import Thinker
-from goalscope.rollout.maze_ticks import think_longer
+from goalscope.rollout.maze_ticks import SOLVED, Thinking, think_longer
 from goalscope.stats import bootstrap_mean
 from goalscope.training.maze.shortest_paths import SMALLEST, ShortestPaths, learn
 from goalscope.training.ppo import placed
@@ -80,7 +80,7 @@ def train_planner(
     return folder / "policy"
 
 
-def unseen(size: int, count: int = TEST_MAZES) -> MazeState:
+def unseen(size: int, count: int) -> MazeState:
     """Mazes of exactly one size, of the first level numbers of the world of that size: none that a run is trained on."""
     world, found, first = Maze(size, None), [], 0
     while sum(map(len, found)) < count:
@@ -96,7 +96,7 @@ def _card(
     """The model card: what it is, how it came about, how well it does, where it ends."""
     ticks = [t for t in TEST_TICKS if policy.tied or t <= policy.ticks]
     sizes = [s for s in TEST_SIZES if s < size] + [size]
-    mazes = {s: unseen(s) for s in sizes}
+    mazes = {s: unseen(s, TEST_MAZES) for s in sizes}
     thought = {s: think_longer(policy, Maze(s, None), mazes[s], ticks, TEST_STEPS) for s in sizes}
     table = "\n".join(
         f"| {s} x {s} | " + " | ".join(f"{reach.mean():.1%}" for reach in thought[s].reach) + " |"
@@ -112,11 +112,11 @@ def _card(
     )
     return f"""# Mouse that {"thinks" if policy.tied else "cannot think longer"}: imitation of the shortest path
 
-Cheese anywhere: exact P(reach) {reached.estimate:.1%} [{reached.low:.1%}, {reached.high:.1%}] of {TEST_MAZES} unseen mazes of
-{size} x {size} squares, within {TEST_STEPS} steps, {policy.ticks} ticks a step.
+Cheese anywhere: exact P(reach) {reached.estimate:.1%} [{reached.low:.1%}, {reached.high:.1%}] of {TEST_MAZES} unseen
+mazes of {size} x {size} squares, within {TEST_STEPS} steps, {policy.ticks} ticks a step.
 
-- **Network**: thinker, {kind}; {policy.head.in_channels} channels, {parameters(policy):,} parameters; mazes of any size; it is shown
-  walls and cheese, and the mouse reads what stands at its own square.
+- **Network**: thinker, {kind}; {policy.head.in_channels} channels, {parameters(policy):,} parameters; mazes of any
+  size; it is shown walls and cheese, and the mouse reads what stands at its own square.
 - **Data**: generated mazes (spanning trees), first of size {SMALLEST}, then larger ones up to {size}, cheese anywhere.
   Larger than 7 x 7, hardly any is seen twice.
 - **Teacher**: the next move of the shortest path, on every free square.
@@ -159,25 +159,22 @@ def _by_distance(mazes: MazeState, reach: np.ndarray, ticks: list[int]) -> str:
     levels = np.arange(len(mazes))
     row, column = mazes.mouse.astype(int).T
     far = distances(mazes.walls, mazes.cheese)[levels, row, column] >= FAR
+    if far.all() or not far.any():
+        return f"No maze of this size has a cheese {FAR} or more steps away and another one nearer."
+    thought = Thinking(np.array(ticks), reach, TEST_STEPS)
+    flips = [" | ", *(f"{len(w)} | {len(x)}" for w, x in zip(thought.won(), thought.lost(), strict=True))]
     lines = [
-        f"| {t} | {reach[i][~far].mean():.1%} | {reach[i][far].mean():.1%} | "
-        + (" | ".join(str(n) for n in _flips(reach[i - 1], reach[i])) if i else "| ")
-        + " |"
+        f"| {t} | {reach[i][~far].mean():.1%} | {reach[i][far].mean():.1%} | {flips[i]} |"
         for i, t in enumerate(ticks)
     ]
     return "\n".join([
-        f"In the largest mazes, by the way from start to cheese ({far.sum()} of {len(far)} mazes have {FAR} steps or more; a level "
-        "counts as solved from P(reach) .5):",
+        f"In the largest mazes, by the way from start to cheese ({far.sum()} of {len(far)} mazes have {FAR} steps or more; "
+        f"a level counts as solved from P(reach) {SOLVED} on):",
         "",
         f"| ticks | nearer than {FAR} | {FAR} or more | solved, unlike with the row above | no longer solved |",
         "|---:|---:|---:|---:|---:|",
         *lines,
     ])  # fmt: skip
-
-
-def _flips(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-    solved, was = after >= 0.5, before >= 0.5
-    return int((solved & ~was).sum()), int((was & ~solved).sum())
 
 
 def _curve(folder: Path) -> str:

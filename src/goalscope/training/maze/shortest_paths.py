@@ -1,7 +1,7 @@
 """Imitation of the shortest path, on every free square of a maze at once, for policies that think for some ticks.
 
-A student with `begin`, `blocks` and `head` (`policies.thinker`) is shown mazes that grow with its skill, thinks for some ticks
-that nothing goes back through, then for a few more that learning goes back through, and is told at several moments of
+A student with `begin`, `blocks` and `head` (`policies.thinker`) is shown mazes that grow with its skill, thinks for some
+ticks that nothing goes back through, then for a few more that learning goes back through, and is told at several moments of
 these which move leads to the cheese, on every free square. So each tick learns to go on from wherever the ticks before
 came to, and far squares are told again and again until the cheese is heard of there (Bansal et al. 2022 call it
 progressive loss). A batch is made from its own number alone: a run of n updates is the beginning of every longer one.
