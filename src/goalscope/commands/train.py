@@ -66,6 +66,29 @@ def train_maze(
     print(f"Policy: {folder}")
 
 
+@train_app.command("minigrid")
+def train_minigrid(
+    environment: Annotated[
+        str, typer.Option(help="Of the package minigrid, square, with one goal square.")
+    ] = "MiniGrid-Empty-Random-6x6-v0",
+    goal: Annotated[
+        str, typer.Option(help="'fixed' is where the environment puts it, 'anywhere' any empty square.")
+    ] = "fixed",
+    seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
+    steps: Annotated[int, typer.Option(help="Environment steps.")] = 400_000,
+    precision: Precision = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Folder of the run [default: runs/train-minigrid-ENVIRONMENT-GOAL-SEED]."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """The recipe of the packaged MiniGrid agents: PPO on the view of the whole room."""
+    from goalscope.training.minigrid.recipe import train_minigrid as train
+
+    print(f"Policy: {train(environment, goal, seed, steps, precision, out, device)}")
+
+
 @train_app.command("finetune")
 def train_finetune(
     policy: Annotated[str, typer.Option(help="Packaged mouse, or path of one.")] = "mouse-topright",

@@ -50,8 +50,15 @@ def _thinker() -> Callable[..., nn.Module]:
     return Thinker
 
 
+def _grid() -> Callable[..., nn.Module]:
+    from goalscope.policies.grid import Grid
+
+    return Grid
+
+
 ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
+    "grid": _grid,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from goalscope.policies.checkpoint import save
 from goalscope.policies.compact import Compact
 from goalscope.rollout import fields, play
 from goalscope.stats import bootstrap_mean
+from goalscope.training.curve import curve_table
 from goalscope.training.ppo import PPO, placed, train
 from goalscope.training.precision import chosen_precision
 from goalscope.worlds.contract import whole_number
@@ -101,19 +101,6 @@ def _card(policy: Compact, world: Maze, folder: Path, config: PPO, seed: int, se
         f"goalscope train maze{option} --size {world.size} --seed {seed} --steps {config.steps} "
         f"--precision {config.precision}"
     )
-    with (folder / "curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    shown = [rows[i] for i in np.unique(np.geomspace(1, len(rows), 16).round().astype(int)) - 1]
-    columns = (
-        ("steps", ",.0f"),
-        ("seconds", ",.0f"),
-        ("success", ".3f"),
-        ("length", ".1f"),
-        ("entropy", ".2f"),
-    )
-    curve = "\n".join(
-        "| " + " | ".join(format(float(r[name]), form) for name, form in columns) + " |" for r in shown
-    )
     parameters = sum(p.numel() for p in policy.parameters())
     return f"""# Mouse trained with the cheese {where}
 
@@ -132,9 +119,5 @@ Cheese {where} in training: {sampled.estimate:.1%} of unseen levels solved; maze
 
 ## Curve
 
-| steps | seconds | success | episode length | entropy |
-|---:|---:|---:|---:|---:|
-{curve}
-
-Success and length are those of the training episodes (sampled actions) that ended in one batch.
+{curve_table(folder / "curve.csv")}
 """

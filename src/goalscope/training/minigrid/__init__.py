@@ -1,0 +1,1 @@
+"""The recipe of the packaged MiniGrid agents: the goal where the environment puts it, or anywhere."""
