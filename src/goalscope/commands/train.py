@@ -75,7 +75,7 @@ def train_minigrid(
         str, typer.Option(help="'fixed' is where the environment puts it, 'anywhere' any empty square.")
     ] = "fixed",
     seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
-    steps: Annotated[int, typer.Option(help="Environment steps.")] = 400_000,
+    steps: Annotated[int, typer.Option(help="Environment steps.")] = 200_000,
     precision: Precision = None,
     out: Annotated[
         str | None,

@@ -56,9 +56,15 @@ def _grid() -> Callable[..., nn.Module]:
     return Grid
 
 
+def _starter() -> Callable[..., nn.Module]:
+    from goalscope.policies.starter import Starter
+
+    return Starter
+
+
 ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
-    "grid": _grid,
+    "grid": _grid, "starter": _starter,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

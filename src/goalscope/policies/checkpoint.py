@@ -2,8 +2,9 @@
 
 Our own checkpoints are a folder: `model.safetensors` (weights, with a copy of the config in its metadata, so
 that the file also stands alone), `config.json` (architecture, world, training) and `README.md` (the model
-card). Foreign files are what `torch.save` wrote of an IMPALA network, and Leela chess networks. Nothing is ever
-unpickled into code. `download.py` fetches policies that are not packaged; `load` finds them by their names.
+card). Foreign files are what `torch.save` wrote of an IMPALA network or of a MiniGrid agent of rl-starter-files, and
+Leela chess networks. Nothing is ever unpickled into code. `download.py` fetches policies that are not packaged; `load`
+finds them by their names.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from goalscope.files import decoded, write_folder
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
+from goalscope.policies.starter import FIRST, arguments_from
 from goalscope.policies.weights import check_numbers, is_lc0, read_tensors, unwrapped
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import whole_number
@@ -248,7 +250,12 @@ def _read(path: Path) -> bytes:
 
 
 def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The IMPALA network of a state dict that somebody else wrote, and the config it would have had."""
+    """The IMPALA network of a state dict that somebody else wrote, and the config it would have had.
+
+    Or the MiniGrid agent, told by its first layer.
+    """
+    if any(name.endswith(FIRST) for name in tensors):
+        return _starter(tensors, path)
     from goalscope.policies.impala import Impala, from_state_dict
 
     with torch.device("meta"):
@@ -261,6 +268,13 @@ def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[st
     actions, hidden = tensors["fc_policy.weight"].shape
     architecture = {"name": "impala", "channels": channels, "hidden": hidden, "actions": actions}
     return module, {"architecture": architecture}
+
+
+def _starter(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The MiniGrid agent of a state dict of rl-starter-files, and the config it would have had."""
+    tensors = unwrapped(tensors, (FIRST,), path)
+    architecture = {"name": "starter", **arguments_from(tensors, path)}
+    return _build(architecture, path, tensors, path), {"architecture": architecture}
 
 
 def _config_of(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Path]:

@@ -100,7 +100,7 @@ def _load_torch(data: bytes, path: Path) -> Any:
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     """The tensors by layer name, from a state dict or a dict that holds one."""
     if isinstance(content, Mapping):
-        for key in ("state_dict", "model_state_dict"):
+        for key in ("state_dict", "model_state_dict", "model_state"):
             if isinstance(content.get(key), Mapping):
                 content = content[key]
                 break
@@ -113,7 +113,7 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(tensor, Tensor) or not _is_dense(tensor):
             raise ValueError(
                 f"{path}: the entry {str(name)[:80]!r} is {type(tensor).__name__}, not a dense tensor; "
-                "what is read is a state dict, or a dict with one under 'state_dict' or 'model_state_dict'"
+                "what is read is a state dict, or a dict with one under 'state_dict', 'model_state_dict' or 'model_state'"
             )
     return dict(content)
 

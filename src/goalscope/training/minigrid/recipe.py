@@ -110,7 +110,7 @@ def train_minigrid(
     policy = Grid(world.width, CHANNELS, HIDDEN, len(world.actions))
     placed(policy, device)
     config = PPO(
-        steps=steps, levels=64, epochs=4, minibatch=512, reward_scale=1.0,
+        steps=steps, levels=32, epochs=4, minibatch=256, reward_scale=1.0,
         precision=chosen_precision(precision, device),
     )  # fmt: skip
     seconds = train(policy, world, folder, config, seed)
