@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import load, untrained
 from goalscope.policies.starter import Starter
 
@@ -21,24 +23,28 @@ def saved(path: Path, module: torch.nn.Module, **more: torch.Tensor) -> Path:
     return path
 
 
+def answered(module: Any, observations: np.ndarray) -> PolicyOutput:
+    return module(module.encode(observations))
+
+
 def test_a_file_of_theirs_is_read_as_it_is(tmp_path: Path):
     torch.manual_seed(0)
     module = Starter()
     policy = load(saved(tmp_path / "Empty.pt", module))
     assert policy.config["architecture"] == {"name": "starter", "embedding": 64, "actions": 7}
     with torch.inference_mode():
-        mine, its = policy.module(policy.module.encode(VIEW)), module(module.encode(VIEW))
+        mine, its = answered(policy.module, VIEW), answered(module, VIEW)
     # Convolutions in another order of memory sum in another order.
     assert torch.allclose(mine.logits, its.logits, atol=1e-6) and torch.allclose(
         mine.value, its.value, atol=1e-6
     )
-    assert not torch.equal(untrained(policy.config, 1).module.actor[2].weight, module.actor[2].weight)
+    blank = untrained(policy.config, 1).module.state_dict()
+    assert not torch.equal(blank["actor.2.weight"], module.state_dict()["actor.2.weight"])
 
 
 def test_sizes_come_from_the_file(tmp_path: Path):
     policy = load(saved(tmp_path / "wide.pt", Starter(embedding=576, actions=3)))
-    out = policy.module(policy.module.encode(np.zeros((2, 3, 11, 11), np.uint8)))
-    assert out.logits.shape == (2, 3)
+    assert answered(policy.module, np.zeros((2, 3, 11, 11), np.uint8)).logits.shape == (2, 3)
 
 
 @pytest.mark.parametrize(

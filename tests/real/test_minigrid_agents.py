@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def test_the_numbers_are_those_of_its_layers_on_the_packages_own_images(agents: 
             for head in ("actor", "critic")
         ]
         with torch.inference_mode():
-            out = policy.module(policy.module.encode(images.transpose(0, 3, 1, 2)))
+            module: Any = policy.module
+            out = module(module.encode(images.transpose(0, 3, 1, 2)))
         assert torch.allclose(out.logits, heads[0], atol=1e-4)
         assert torch.allclose(out.value, heads[1][:, 0], atol=1e-4)
         # Playground never pays, and its agent learned nothing: nearly the same move probabilities everywhere.

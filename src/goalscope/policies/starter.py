@@ -50,7 +50,7 @@ class Starter(nn.Module):
                 f"this policy reads {embedding} numbers, that is {fitting}; observations {list(observations.shape)} "
                 f"leave {WIDTH * int(np.prod(left))}: MiniGrid(NAME, observation='partial') gives what it was trained on"
             )
-        return torch.from_numpy(np.ascontiguousarray(observations)).to(self.actor[0].weight.device).float()
+        return torch.from_numpy(np.ascontiguousarray(observations)).to(next(self.parameters()).device).float()
 
     def forward(self, x: Tensor) -> PolicyOutput:
         """[N, 3, across, down] to logits [N, A] and value [N]."""
