@@ -43,9 +43,11 @@ def world() -> MiniGrid:
         "MiniGrid-DoorKey-5x5-v0",
         "MiniGrid-LavaGapS5-v0",
         "MiniGrid-UnlockPickup-v0",
+        "MiniGrid-PutNear-6x6-N2-v0",
+        "MiniGrid-MemoryS7-v0",
     ],
 )
-@pytest.mark.parametrize("observation", ["partial", "full"])
+@pytest.mark.parametrize("observation", ["partial", "flat"])
 def test_contract(name: str, observation):
     check_world(MiniGrid(name, observation), seeds=np.arange(6), steps=60)
 
@@ -129,7 +131,69 @@ def test_broken_texts_are_refused(world: MiniGrid, old: str, new: str, words: st
 def test_names_and_rules_that_are_not_known_are_refused():
     with pytest.raises(ValueError, match="did you mean MiniGrid-DoorKey-6x6-v0"):
         MiniGrid("MiniGrid-DoorKey-6x6")
-    with pytest.raises(ValueError, match=r"rules of its own \(DynamicObstaclesEnv.step\)"):
+    with pytest.raises(ValueError, match=r"\(DynamicObstaclesEnv.step\): its obstacles move at random"):
         MiniGrid("MiniGrid-Dynamic-Obstacles-5x5-v0")
     with pytest.raises(ValueError, match="observation must be"):
         MiniGrid(observation="pixels")  # type: ignore[arg-type]
+
+
+ASKED = """\
+agent 2 1 right
+carries -
+wants Ab
+over no
+target 1 3
+mission go to the blue ball
+#  #  #  #  #  #
+#  .  .  Ab .  #
+#  .  .  .  .  #
+#  .  Kr .  .  #
+#  .  .  .  .  #
+#  #  #  #  #  #"""
+
+
+def test_a_level_holds_its_mission_and_the_square_that_it_speaks_of():
+    world = MiniGrid("MiniGrid-GoToObject-6x6-N2-v0", "dict")
+    state = world.parse(ASKED)
+    assert world.text(state) == [ASKED]
+    told = world.observe(state)
+    assert told["mission"].tolist() == [b"go to the blue ball"] and told["direction"].tolist() == [0]
+    assert [reward(world, state, way) for way in ("FFD", "FD", "FT")] == [1, 0, 0]
+    # The thing moved takes the target with it; another thing does not.
+    moved = world.move(state, "blue ball", np.array([[2, 3]]))
+    assert moved.target.tolist() == [[2, 3]]
+    assert [reward(world, moved, way) for way in ("FFD", "FD", "D")] == [0, 1, 0]
+    assert world.move(state, "red key", np.array([[4, 4]])).target.tolist() == [[1, 3]]
+
+
+def reward(world: MiniGrid, state, way: str) -> float:
+    """Of the last of the actions FORWARD, LEFT, PICKUP, DROP (O), TOGGLE and DONE; nothing was paid before."""
+    letters = {"F": 2, "L": 0, "R": 1, "P": 3, "O": 4, "T": 5, "D": 6}
+    paid = [0.0]
+    for letter in way:
+        assert not any(paid) and not state.over.any()
+        outcome = world.step(state, np.array([letters[letter]]))
+        state = outcome.state
+        paid.append(float(outcome.reward[0]))
+    return paid[-1]
+
+
+def test_what_a_text_must_say_of_its_mission():
+    world = MiniGrid("MiniGrid-GoToObject-6x6-N2-v0")
+    for line, words in (
+        ("target 1 3\n", "line 5: 'target ROW COLUMN' is wanted"),
+        ("mission go to the blue ball\n", "line 5: 'mission WORDS'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            world.parse(ASKED.replace(line, ""))
+    with pytest.raises(ValueError, match="line 5, column 8: '1 9' is no ROW COLUMN of the 6 x 6"):
+        world.parse(ASKED.replace("target 1 3", "target 1 9"))
+    with pytest.raises(ValueError, match="at most 96 ASCII characters"):
+        world.parse(ASKED.replace("blue ball\n", "x" * 90 + "\n"))
+    assert MiniGrid("MiniGrid-DoorKey-5x5-v0").parse(KEY).mission[0].startswith(b"use the key")
+
+
+def test_no_seeds_give_no_levels():
+    world = MiniGrid("MiniGrid-DoorKey-5x5-v0")
+    none = world.generate([])
+    assert len(none) == 0 and world.observe(none).shape == (0, 3, 7, 7) and world.things(none) == []

@@ -46,6 +46,8 @@ def remove(state: MiniGridState, squares: np.ndarray) -> MiniGridState:
 def move(state: MiniGridState, squares: np.ndarray, to: np.ndarray) -> MiniGridState:
     """The levels with what lies on the squares [N, 2] on the squares `to` [N, 2], with all that it holds.
 
+    Where it is what the level's target square is about, that goes with it.
+
     Raises:
         ValueError: a square outside the grid; nothing lies on the one, or something (or the agent) on the other.
     """
@@ -61,7 +63,9 @@ def move(state: MiniGridState, squares: np.ndarray, to: np.ndarray) -> MiniGridS
     _free(out, new_rows, new_columns)
     out.cells[n, new_rows, new_columns] = state.cells[n, rows, columns]
     out.inside[n, new_rows, new_columns] = state.inside[n, rows, columns]
-    return out
+    meant = (state.target[:, 0] == rows) & (state.target[:, 1] == columns)
+    target = np.where(meant[:, None], np.stack([new_rows, new_columns], 1), state.target)
+    return dataclasses.replace(out, target=target.astype(np.int16))
 
 
 def add(

@@ -8,10 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from goalscope.worlds.minigrid.state import Kind, MiniGridState
+from goalscope.worlds.minigrid.state import Colour, Kind, MiniGridState, Rule, mission_array
 
-PICKED = ("KeyCorridorEnv", "UnlockPickupEnv", "BlockedUnlockPickupEnv")
-"""environments that end when the agent picks up one thing"""
+RULES = {
+    "MiniGridEnv": Rule.GOAL,
+    "UnlockEnv": Rule.OPEN,
+    "KeyCorridorEnv": Rule.PICK,
+    "UnlockPickupEnv": Rule.PICK,
+    "BlockedUnlockPickupEnv": Rule.PICK,
+    "ObstructedMazeEnv": Rule.PICK,
+    "FetchEnv": Rule.FETCH,
+    "GoToDoorEnv": Rule.GO,
+    "GoToObjectEnv": Rule.GO,
+    "PutNearEnv": Rule.PUT,
+    "MemoryEnv": Rule.MATCH,
+    "RedBlueDoorEnv": Rule.IN_ORDER,
+}
+"""class of the package whose `step` an environment has -> its rule"""
+RANDOM = {"DynamicObstaclesEnv": "its obstacles move at random, which no state tells"}
+"""classes whose steps cannot be told from a state -> why"""
 
 
 def make(name: str) -> Any:
@@ -25,7 +40,6 @@ def make(name: str) -> Any:
     try:
         import gymnasium
         import minigrid  # noqa: F401  registers its environments
-        from minigrid.minigrid_env import MiniGridEnv
     except ImportError as error:
         raise ImportError(f"MiniGrid needs an extra ({error}): pip install 'goalscope[minigrid]'") from error
     names = [known for known in gymnasium.registry if known.startswith("MiniGrid-")]
@@ -34,17 +48,26 @@ def make(name: str) -> Any:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names[:3])}, ..."
         raise ValueError(f"no MiniGrid environment is called {name!r}: {hint}")
     env: Any = gymnasium.make(name, disable_env_checker=True).unwrapped
-    kind = type(env)
-    if kind.step is not MiniGridEnv.step and kind.__name__ not in ("UnlockEnv", *PICKED):
-        raise ValueError(
-            f"{name} has rules of its own ({kind.__name__}.step) that are not known here: those that end at the goal "
-            f"square are, and UnlockEnv, {', '.join(PICKED)}"
-        )
+    rule_of(env, name)
     return env
 
 
-def read(env: Any) -> MiniGridState:
-    """The level that the environment is in.
+def rule_of(env: Any, name: str) -> Rule:
+    """What ends the levels of an environment.
+
+    Raises:
+        ValueError: it steps by a rule of its own.
+    """
+    steps = type(env).step
+    owner = steps.__qualname__.partition(".")[0]
+    if not steps.__module__.startswith("minigrid.") or owner not in RULES:
+        why = RANDOM.get(owner, f"the rules known here are those of {', '.join(RULES)}")
+        raise ValueError(f"{name} has rules of its own ({owner}.step): {why}")
+    return RULES[owner]
+
+
+def read(env: Any, rule: Rule) -> MiniGridState:
+    """The level that the environment, which has this rule, is in.
 
     Raises:
         ValueError: a box holds a box; the thing to be picked up is not the only one of its kind and colour.
@@ -62,16 +85,45 @@ def read(env: Any) -> MiniGridState:
         carries[0, :2] = env.carrying.encode()[:2]
         if env.carrying.contains is not None:
             carries[0, 2:] = _plain(env.carrying.contains)
-    wants = np.zeros((1, 2), np.uint8)
-    if type(env).__name__ in ("UnlockEnv", *PICKED):
-        wanted = env.door if type(env).__name__ == "UnlockEnv" else env.obj
-        wants[0] = wanted.encode()[:2]
-        alike = int((cells[0, :, :, :2] == wants[0]).all(2).sum() + (inside[0] == wants[0]).all(2).sum())
-        if alike > 1:
-            raise ValueError(
-                f"{alike} things of this level are alike in kind and colour to the one that ends it"
-            )
-    return MiniGridState(cells, inside, agent, carries, wants, np.zeros(1, bool))
+    wants, target = _asked(env, rule)
+    alike = int((cells[0, :, :, :2] == wants).all(2).sum() + (inside[0] == wants).all(2).sum())
+    if rule in (Rule.OPEN, Rule.PICK) and alike > 1:
+        raise ValueError(f"{alike} things of this level are alike in kind and colour to the one that ends it")
+    return MiniGridState(
+        cells,
+        inside,
+        agent,
+        carries,
+        wants=np.array([wants], np.uint8),
+        target=np.array([target], np.int16),
+        mission=mission_array(env.mission),
+        over=np.zeros(1, bool),
+    )
+
+
+def _asked(env: Any, rule: Rule) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kind and colour of what is wanted, and the square that the rule speaks of."""
+    nothing, nowhere = (0, 0), (-1, -1)
+    if rule == Rule.OPEN:
+        return env.door.encode()[:2], nowhere
+    if rule == Rule.PICK:
+        return env.obj.encode()[:2], nowhere
+    if rule == Rule.FETCH:
+        return _named(env.targetType, env.targetColor), nowhere
+    if rule == Rule.GO:
+        column, row = env.target_pos
+        return _named(getattr(env, "targetType", "door"), env.target_color), (int(row), int(column))
+    if rule == Rule.PUT:
+        column, row = env.target_pos
+        return _named(env.move_type, env.moveColor), (int(row), int(column))
+    if rule == Rule.MATCH:
+        column, row = min(env.success_pos, env.failure_pos, key=lambda at: at[1])
+        return nothing, (int(row), int(column))
+    return nothing, nowhere
+
+
+def _named(kind: str, colour: str) -> tuple[int, int]:
+    return int(Kind[kind.upper()]), int(Colour[colour.upper()])
 
 
 def _plain(thing: Any) -> tuple[int, int]:

@@ -1,4 +1,6 @@
-"""MiniGrid levels as text: four lines about the agent, then the squares.
+"""MiniGrid levels as text: four lines about the agent, what else the level's rule speaks of, then the squares.
+
+After `agent`, `carries`, `wants` and `over` there may be `target ROW COLUMN` and `mission WORDS`.
 
 A square is `.` (empty), `#` (grey wall) or a letter and a colour: `W` wall, `F` floor, `K` key, `A` ball, `B` box (`Br(Ky)`
 holds a yellow key), `G` goal, `V` lava, `D` door with `o` open, `c` closed or `l` locked. Colours are `r` red, `g` green,
@@ -11,7 +13,7 @@ import re
 
 import numpy as np
 
-from goalscope.worlds.minigrid.state import Facing, Kind, MiniGridState
+from goalscope.worlds.minigrid.state import Facing, Kind, MiniGridState, mission_array
 
 KINDS = dict(zip("WFDKABGV", (k for k in Kind if k != Kind.EMPTY), strict=True))
 LETTERS = {int(kind): letter for letter, kind in KINDS.items()}
@@ -19,8 +21,8 @@ COLOURS, DOORS = "rgbpye", "ocl"
 HEAD = ("agent", "carries", "wants", "over")
 
 
-def level_text(state: MiniGridState, i: int) -> str:
-    """Level i as text."""
+def level_text(state: MiniGridState, i: int, mission: str = "") -> str:
+    """Level i as text; `mission` is one that need not be said, as all levels have it."""
     row, column, facing = map(int, state.agent[i])
     kind, colour, *held = map(int, state.carries[i])
     lines = [
@@ -29,6 +31,10 @@ def level_text(state: MiniGridState, i: int) -> str:
         f"wants {LETTERS[int(state.wants[i, 0])] + COLOURS[state.wants[i, 1]] if state.wants[i, 0] else '-'}",
         f"over {'yes' if state.over[i] else 'no'}",
     ]
+    if state.target[i, 0] >= 0:
+        lines.append("target {} {}".format(*state.target[i]))
+    if (said := state.mission[i].decode()) != mission:
+        lines.append(f"mission {said}")
     words = [
         [_word(*map(int, cell), held=list(map(int, held))) for cell, held in zip(cells, inside, strict=True)]
         for cells, inside in zip(state.cells[i], state.inside[i], strict=True)
@@ -46,25 +52,36 @@ def _word(kind: int, colour: int, status: int, held: list[int]) -> str:
     return f"{word}({LETTERS[held[0]]}{COLOURS[held[1]]})" if held[0] else word
 
 
-def parse_level(text: str) -> MiniGridState:
-    """One level from its text.
+def parse_level(text: str, mission: str = "") -> MiniGridState:
+    """One level from its text; `mission` is its mission where the text says none.
 
     Raises:
         ValueError: with line and column, for a missing or unknown first line, an unknown word, rows of different lengths,
-            an agent outside the grid or where nobody can stand.
+            an agent or target outside the grid.
     """
     lines = text.strip("\n").split("\n")
     if len(lines) < 5:
         raise ValueError(f"line {len(lines)}: four lines ({', '.join(HEAD)}) and then the squares are wanted")
     said = [_said(lines[i], i, name) for i, name in enumerate(HEAD)]
+    first, target = len(HEAD), None
+    if lines[first].startswith("target "):
+        target = _said(lines[first], first, "target").split()
+        first += 1
+    if first < len(lines) and (lines[first] + " ").startswith("mission "):
+        mission = lines[first].removeprefix("mission").strip()
+        first += 1
     rows = [
         [_square(word.group(), i, word.start()) for word in re.finditer(r"\S+", line)]
-        for i, line in enumerate(lines[4:], 4)
+        for i, line in enumerate(lines[first:], first)
     ]
-    for i, row in enumerate(rows):
+    for i, row in enumerate(rows, first):
         if not row or len(row) != len(rows[0]):
-            raise ValueError(f"line {i + 5}: {len(row)} squares where the first row has {len(rows[0])}")
+            raise ValueError(f"line {i + 1}: {len(row)} squares where the first row has {len(rows[0])}")
+    if not rows:
+        raise ValueError(f"line {first}: no squares follow")
     grid = np.array(rows, np.uint8)
+    if target is not None:
+        _check_target(target, grid.shape)
     if not re.fullmatch(r"\d+ \d+ (right|down|left|up)", said[0]):
         raise ValueError(f"line 1, column 7: {said[0]!r} is no ROW COLUMN FACING (right, down, left or up)")
     row, column, facing = said[0].split()
@@ -84,8 +101,18 @@ def parse_level(text: str) -> MiniGridState:
         agent=np.array([[int(row), int(column), Facing[facing.upper()]]], np.int16),
         carries=np.array([[*carried[:2], *carried[3:]]], np.uint8),
         wants=np.array([wanted], np.uint8),
+        target=np.array([list(map(int, target or (-1, -1)))], np.int16),
+        mission=mission_array(mission),
         over=np.array([said[3] == "yes"]),
     )
+
+
+def _check_target(said: list[str], shape: tuple[int, ...]) -> None:
+    numbers = len(said) == 2 and all(word.isdecimal() for word in said)
+    if not numbers or int(said[0]) >= shape[0] or int(said[1]) >= shape[1]:
+        raise ValueError(
+            f"line 5, column 8: {' '.join(said)!r} is no ROW COLUMN of the {shape[0]} x {shape[1]} squares"
+        )
 
 
 def _said(line: str, i: int, name: str) -> str:

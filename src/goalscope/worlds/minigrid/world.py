@@ -6,19 +6,17 @@ The package pays 1 - 0.9 t / T for success at step t of T. A state has no clock,
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from goalscope.worlds.contract import Step, concatenate, whole_seeds
-from goalscope.worlds.minigrid import by_name, edits, kernels, package
+from goalscope.worlds.contract import Step, concatenate, take, whole_seeds
+from goalscope.worlds.minigrid import by_name, edits, kernels, package, views
 from goalscope.worlds.minigrid.picture import level_picture
-from goalscope.worlds.minigrid.state import Action, Kind, MiniGridState
+from goalscope.worlds.minigrid.state import TARGETED, Action, Kind, MiniGridState
 from goalscope.worlds.minigrid.text import level_text, parse_level
-
-AGENT = 10
-"""the package's number of the agent in full views"""
 
 
 class MiniGrid:
@@ -26,8 +24,10 @@ class MiniGrid:
 
     Args:
         environment: its name, such as "MiniGrid-DoorKey-6x6-v0".
-        observation: "partial" is the package's `image` (what the agent sees before it), "full" that of its
-            FullyObsWrapper; both with the channels first, as policies take them: [3, across, down].
+        observation: what the policy was trained on. "partial" is the package's `image` (what the agent sees before it),
+            "full" that of its FullyObsWrapper, "rgb" and "rgb-partial" the pictures of RGBImgObsWrapper and
+            RGBImgPartialObsWrapper, each with the channels first; "flat" is FlatObsWrapper's; "dict" the package's own
+            `image`, `direction` and `mission` (bytes), which are the fields of a record.
         time_limit: steps after which callers end an episode; None is the environment's own.
 
     Raises:
@@ -40,34 +40,39 @@ class MiniGrid:
     def __init__(
         self,
         environment: str = "MiniGrid-DoorKey-6x6-v0",
-        observation: Literal["partial", "full"] = "partial",
+        observation: views.Observation = "partial",
         time_limit: int | None = None,
     ):
-        if observation not in ("partial", "full"):
-            raise ValueError(f"observation must be 'partial' or 'full', got {observation!r}")
+        if observation not in views.OBSERVATIONS:
+            raise ValueError(
+                f"observation must be one of {', '.join(views.OBSERVATIONS)}, got {observation!r}"
+            )
         self._env = package.make(environment)
+        self.rule = package.rule_of(self._env, environment)
         self.name = environment
-        self.observation: Literal["partial", "full"] = observation
+        self.observation: views.Observation = observation
+        missions: Any = self._env.observation_space["mission"]
+        self._mission = missions.mission_func() if missions.ordered_placeholders is None else None
         self.height, self.width = int(self._env.height), int(self._env.width)
         self.view = int(self._env.agent_view_size)
         self.time_limit = int(self._env.max_steps) if time_limit is None else time_limit
 
     @property
-    def observation_shape(self) -> tuple[int, int, int]:
-        """(3, view, view), or (3, W, H) of full views."""
-        return (3, self.view, self.view) if self.observation == "partial" else (3, self.width, self.height)
+    def observation_shape(self) -> tuple[int, ...]:
+        """(3, view, view); (3, W, H) of full views; of pictures 8 pixels a square; (2835,) of flat ones; () of records."""
+        return views.shape(self.observation, self.height, self.width, self.view)
 
     def generate(self, seeds: Sequence[int] | np.ndarray) -> MiniGridState:
         """The levels that the package's `reset(seed=...)` gives.
 
         Args:
-            seeds: [N] non-negative integers, at least one.
+            seeds: [N] non-negative integers.
         """
-        levels = []
-        for seed in whole_seeds(seeds):
+        seeds, levels = whole_seeds(seeds), []
+        for seed in seeds if len(seeds) else [0]:
             self._env.reset(seed=int(seed))
-            levels.append(package.read(self._env))
-        return concatenate(levels)
+            levels.append(package.read(self._env, self.rule))
+        return take(concatenate(levels), slice(0, len(seeds)))
 
     def step(self, state: MiniGridState, actions: np.ndarray) -> Step[MiniGridState]:
         """One action in each level; a level that is over stays as it is and gives no reward.
@@ -83,41 +88,42 @@ class MiniGrid:
         cells, inside, agent = state.cells.copy(), state.inside.copy(), state.agent.copy()
         carries, over, reward = state.carries.copy(), state.over.copy(), np.empty(n, np.float32)
         illegal = kernels.step(
-            cells, inside, agent, carries, state.wants, over, actions.astype(np.int64), reward
-        )
+            cells, inside, agent, carries, state.wants, state.target, over, actions.astype(np.int64), int(self.rule),
+            reward,
+        )  # fmt: skip
         if illegal >= 0:
             raise ValueError(f"level {illegal}: action {actions[illegal]} is not an Action (0 to 6)")
-        return Step(MiniGridState(cells, inside, agent, carries, state.wants, over), reward, over.copy())
+        after = dataclasses.replace(
+            state, cells=cells, inside=inside, agent=agent, carries=carries, over=over
+        )
+        return Step(after, reward, over.copy())
 
     def observe(self, state: MiniGridState) -> np.ndarray:
-        """[N, 3, across, down] uint8: Kind, Colour and status; see `observation`."""
-        if self.observation == "full":
-            full = np.ascontiguousarray(state.cells.transpose(0, 3, 2, 1))
-            row, column, facing = state.agent.astype(np.int64).T
-            shown = np.stack([np.full(len(state), AGENT), np.zeros(len(state), int), facing], 1)
-            full[np.arange(len(state)), :, column, row] = shown
-            return full
-        out = np.empty((len(state), *self.observation_shape), np.uint8)
-        kernels.see(state.cells, state.agent, state.carries, bool(self._env.see_through_walls), out)
-        return out
+        """[N, *observation_shape] uint8, or [N] records of `image`, `direction` and `mission`; see `observation`."""
+        return views.seen(state, self.observation, self.view, bool(self._env.see_through_walls))
 
     def parse(self, text: str) -> MiniGridState:
-        """One level from its text; see `parse_level`.
+        """One level from its text; see `parse_level`. Without a line `mission` it has the environment's only one.
 
         Raises:
-            ValueError: with line and column; or a level of another size than the environment's.
+            ValueError: with line and column; a level of another size than the environment's, or one that does not say the
+                target or mission that this environment's levels have.
         """
-        state = parse_level(text)
+        state = parse_level(text, self._mission or "")
         if state.cells.shape[1:3] != (self.height, self.width):
             raise ValueError(
                 f"line 5: the level has {state.cells.shape[1]} x {state.cells.shape[2]} squares, {self.name} has "
                 f"{self.height} x {self.width}"
             )
+        if self.rule in TARGETED and state.target[0, 0] < 0:
+            raise ValueError(f"line 5: 'target ROW COLUMN' is wanted, which ends the levels of {self.name}")
+        if self._mission is None and not state.mission[0]:
+            raise ValueError(f"line 5: 'mission WORDS' is wanted, which differs in the levels of {self.name}")
         return state
 
     def text(self, state: MiniGridState) -> list[str]:
         """The N levels as texts; see `text.py`."""
-        return [level_text(state, i) for i in range(len(state))]
+        return [level_text(state, i, self._mission or "") for i in range(len(state))]
 
     # What a study of goals asks for; see `goalscope.worlds.contract`. What the agent carries lies nowhere.
 
