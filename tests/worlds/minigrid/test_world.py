@@ -162,7 +162,7 @@ def test_a_level_holds_its_mission_and_the_square_that_it_speaks_of():
     # The thing moved takes the target with it; another thing does not.
     moved = world.move(state, "blue ball", np.array([[2, 3]]))
     assert moved.target.tolist() == [[2, 3]]
-    assert [reward(world, moved, way) for way in ("FFD", "FD", "D")] == [0, 1, 0]
+    assert [reward(world, moved, way) for way in ("FFD", "FD", "D")] == [1, 1, 0]
     assert world.move(state, "red key", np.array([[4, 4]])).target.tolist() == [[1, 3]]
 
 
