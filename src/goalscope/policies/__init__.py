@@ -4,7 +4,8 @@
 `weights.py` (tensors of a file), `architectures.py` (networks that a config names) and `download.py` (policies that
 are not packaged). Networks: `compact.py`, `impala.py` and `thinker.py` of mazes, `grid.py` (ours) and `starter.py` (public
 agents) of MiniGrid, `drc.py` and `resnet.py` of Sokoban, `lc0/` of chess, `sb3.py` of Stable-Baselines3;
-`handwritten.py` policies whose goals are known.
+`handwritten.py` policies whose goals are known, `handwritten_networks.py` networks of which it is known whether they
+plan.
 """
 
 from __future__ import annotations

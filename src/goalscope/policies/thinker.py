@@ -28,6 +28,19 @@ RESIDUAL_GAIN = 0.3
 """of a block's second convolution at first: what stands at the squares is changed little by a tick"""
 
 
+def encode_maze(observations: np.ndarray, device: torch.device) -> Tensor:
+    """[N, 3, H, W] uint8 planes of a maze of any size to float32.
+
+    Raises:
+        ValueError: observations of another shape.
+    """
+    if observations.ndim != 4 or observations.shape[1] != 3:
+        raise ValueError(
+            f"this policy takes observations [N, 3, H, W] of walls, mouse and cheese, got {list(observations.shape)}"
+        )
+    return torch.from_numpy(np.ascontiguousarray(observations)).to(device).float()
+
+
 class Block(nn.Module):
     """One tick: two convolutions of what stands at the squares and of the maze, added to what stands there."""
 
@@ -73,11 +86,7 @@ class Thinker(nn.Module):
 
     def encode(self, observations: np.ndarray) -> Tensor:
         """[N, 3, H, W] uint8 planes to float32 on the policy's device."""
-        if observations.ndim != 4 or observations.shape[1] != 3:
-            raise ValueError(
-                f"this policy takes observations [N, 3, H, W] of walls, mouse and cheese, got {list(observations.shape)}"
-            )
-        return torch.from_numpy(np.ascontiguousarray(observations)).to(self.stem.weight.device).float()
+        return encode_maze(observations, self.stem.weight.device)
 
     def forward(self, x: Tensor) -> PolicyOutput:
         """[N, 3, H, W] float planes to logits [N, A] and value [N] (in units of a tenth of the world's reward)."""

@@ -1,7 +1,7 @@
 """What thinking longer does in mazes: exact P(reach) by the number of ticks, and which levels flip.
 
 For policies with an attribute `ticks` and with `everywhere`, which gives logits and value for the mouse on every square in
-one forward (`policies.thinker`, and the map by hand of `policies.handmade_networks`).
+one forward (`policies.thinker`, and the map by hand of `policies.handwritten_networks`).
 """
 
 from __future__ import annotations
