@@ -84,6 +84,11 @@ def enumerate_states(world: Any, state: Any, limit: int = LIMIT) -> States:
             an end, or has states that are not plain arrays.
     """
     needs(world, ("step", "actions", "name"), "a chain needs a world, see goalscope.worlds.contract")
+    if getattr(world, "histories", False):
+        raise ValueError(
+            f"the states of {world.name} are histories, each the only one of its kind: no exact chain; sample with "
+            "goalscope.play, or give from_gymnasium `inside`, which reads the environment's state"
+        )
     limit, actions = whole_number("limit", limit, least=1), _actions(world)
     known = Numbering()
     level = np.arange(_count(state))

@@ -74,7 +74,7 @@ class World(Protocol[S]):
         ...
 
     def observe(self, state: S) -> np.ndarray:
-        """[N, C, H, W] uint8."""
+        """[N, C, H, W] uint8; of a world with an `observation_space` of Gymnasium's, what that says."""
         ...
 
     def parse(self, text: str) -> S:
@@ -171,9 +171,10 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
             require(bool(same), f"level {seeds[i]} stepped alone differs from the batch at step {t}")
         same = np.array_equal(world.observe(alone[-1].state)[0], observed[i])
         require(same, f"level {seeds[i]} observed alone differs from the batch")
+    kind = np.dtype(getattr(getattr(world, "observation_space", None), "dtype", np.uint8))
     require(
-        observed.shape == (len(seeds), *world.observation_shape) and observed.dtype == np.uint8,
-        f"observe gave {observed.dtype} {observed.shape}, not uint8 [N, *{tuple(world.observation_shape)}]",
+        observed.shape == (len(seeds), *world.observation_shape) and observed.dtype == kind,
+        f"observe gave {observed.dtype} {observed.shape}, not {kind} [N, *{tuple(world.observation_shape)}]",
     )
     for outcome in (start, batch[-1].state):
         for i, written in enumerate(world.text(outcome)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import os
 from collections.abc import Callable
@@ -23,7 +24,7 @@ NEEDED = (
     "text",
 )
 """what a World has; see `goalscope.worlds.contract`"""
-KINDS = {"maze": "", "sokoban": "", "minigrid": "ID", "procgen": "GAME"}
+KINDS = {"maze": "", "sokoban": "", "minigrid": "ID", "procgen": "GAME", "gym": "ID"}
 """name -> what stands behind its colon"""
 PROCGEN = ("maze",)
 """games of Procgen that are known here"""
@@ -34,8 +35,9 @@ def world_of(given: Any, **settings: Any) -> World:
 
     Args:
         given: 'maze' or 'sokoban'; 'minigrid:ID' with the name of an environment of the package, as in
-            'minigrid:MiniGrid-DoorKey-6x6-v0'; 'procgen:maze'; 'file.py:factory', a function without arguments that
-            returns a World, in a file that is run as `python file.py` runs it; or a World, which stays as it is.
+            'minigrid:MiniGrid-DoorKey-6x6-v0'; 'procgen:maze'; 'gym:ID', any Gymnasium environment, as in
+            'gym:CartPole-v1'; 'file.py:factory', a function without arguments that returns a World, in a file that is run
+            as `python file.py` runs it; or a World, which stays as it is.
         settings: of the world's class, such as observation="full" for MiniGrid or size=15 for the maze; none for a World
             or a factory, which have their own.
 
@@ -81,6 +83,8 @@ def _of_text(text: str, settings: dict[str, Any]) -> World:
         from goalscope.worlds.minigrid import MiniGrid
 
         return _made(MiniGrid, (which,), settings)
+    if kind == "gym":
+        return _gym(which, settings)
     if which not in PROCGEN:
         near = difflib.get_close_matches(which, PROCGEN, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(PROCGEN)}"
@@ -88,6 +92,23 @@ def _of_text(text: str, settings: dict[str, Any]) -> World:
     from goalscope.worlds.procgen import ProcgenMaze
 
     return _made(ProcgenMaze, (), settings)
+
+
+def _gym(environment: str, settings: dict[str, Any]) -> World:
+    import gymnasium
+
+    from goalscope.worlds.foreign import from_gymnasium
+
+    if environment not in gymnasium.registry:
+        near = difflib.get_close_matches(environment, gymnasium.registry, 3)
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "none has a name like it; is its package imported?"
+        )
+        raise ValueError(f"no Gymnasium environment is called {environment!r}: {hint}")
+    make = functools.partial(gymnasium.make, environment, disable_env_checker=True)
+    return _made(from_gymnasium, (make,), settings)  # type: ignore[arg-type]
 
 
 def _made(make: Callable[..., World], arguments: tuple[str, ...], settings: dict[str, Any]) -> World:
