@@ -175,11 +175,88 @@ def test_clear_errors(tmp_path: Path):
         load_sb3(path, Maze(5))
 
 
-def test_a_q_network_is_refused(tmp_path: Path):
-    model = stable_baselines3.DQN("MlpPolicy", WorldEnv(Maze(5)), buffer_size=10, device="cpu")
+@pytest.mark.parametrize(
+    ("kind", "size", "settings"), [("MlpPolicy", 5, {"net_arch": [9, 8]}), ("CnnPolicy", 37, {})]
+)
+def test_a_dqn_takes_the_action_of_the_greatest_q(
+    tmp_path: Path, kind: str, size: int, settings: dict[str, Any]
+):
+    world = Maze(size)
+    model = stable_baselines3.DQN(
+        kind, WorldEnv(world), buffer_size=10, policy_kwargs=settings, seed=1, device="cpu"
+    )
+    observations = np.random.default_rng(0).integers(256, size=(40, 3, size, size)).astype(np.uint8)
+    with torch.no_grad():  # else one action is the best everywhere
+        q = model.q_net(model.policy.obs_to_tensor(observations)[0])
+        model.q_net.q_net[-1].bias -= q.mean(0)
     model.save(tmp_path / "dqn.zip")
-    with pytest.raises(ValueError, match=r"no actor-critic policy .*begin with q_net"):
-        load_sb3(tmp_path / "dqn.zip", Maze(5))
+    logits, value = ours(load_sb3(tmp_path / "dqn.zip", world).module, observations)
+    with torch.no_grad():
+        q = model.q_net(model.policy.obs_to_tensor(observations)[0])
+    assert torch.allclose(value, q.amax(1), atol=1e-5)
+    actions, _ = model.predict(observations, deterministic=True)
+    assert len(set(actions)) > 1 and np.array_equal(logits.argmax(1).numpy(), actions)
+    assert logits.exp().amax(1).median() > 0.99
+
+
+def stripped(path: Path, rename: dict[str, str]) -> None:
+    """The file with layers called otherwise, as another algorithm's are."""
+    with zipfile.ZipFile(path) as archive:
+        state = torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
+    file = io.BytesIO()
+    for old, new in rename.items():
+        state = {name.replace(old, new, 1): tensor for name, tensor in state.items()}
+    torch.save(state, file)
+    edited(path, **{"policy.pth": file.getvalue()})
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        (
+            {"mlp_extractor.value_net.0.weight": "lstm_actor.weight_ih_l0"},
+            r"agent with a memory \(RecurrentPPO\)",
+        ),
+        ({"value_net.bias": "log_std"}, r"agent of continuous actions"),
+        (
+            {"mlp_extractor.policy_net": "actor.mu", "action_net": "actor.mu"},
+            r"continuous actions \(SAC, TD3, DDPG\)",
+        ),
+        ({"mlp_extractor": "quantile_net"}, r"agent of QR-DQN"),
+        ({"action_net": "head"}, r"no policy of PPO, A2C or DQN .*begin with head, mlp_extractor, value_net"),
+    ],
+)
+def test_other_algorithms_are_refused_by_name(tmp_path: Path, rename: dict[str, str], message: str):
+    saved(tmp_path / "model.zip", Maze(5))
+    stripped(tmp_path / "model.zip", rename)
+    with pytest.raises(ValueError, match=message):
+        load_sb3(tmp_path / "model.zip", Maze(5))
+
+
+def test_without_a_world_the_file_says_what_it_takes(tmp_path: Path):
+    saved(tmp_path / "model.zip", Maze(5))
+    module = load_sb3(tmp_path / "model.zip").module
+    observations = Maze(5).observe(Maze(5).generate(np.arange(4)))
+    same = load_sb3(tmp_path / "model.zip", Maze(5)).module
+    assert torch.equal(ours(module, observations)[0], ours(same, observations)[0])
+    with pytest.raises(
+        ValueError, match=r"trained on uint8 observations and got float64: a conversion stood"
+    ):
+        ours(module, observations / 255)
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        settings = json.loads(archive.read("data"))
+    for change, message in (
+        ({":type:": "<class 'gymnasium.spaces.dict.Dict'>"}, r"observations Dict, a Box is wanted"),
+        ({"high": "[[[1 2 ... 255]]]"}, r"does not say all bounds"),
+    ):
+        other = {**settings, "observation_space": {**settings["observation_space"], **change}}
+        edited(tmp_path / "model.zip", data=json.dumps(other).encode())
+        with pytest.raises(ValueError, match=message):
+            load_sb3(tmp_path / "model.zip")
+    other = {**settings, "action_space": {":type:": "<class 'gymnasium.spaces.box.Box'>"}}
+    edited(tmp_path / "model.zip", data=json.dumps(other).encode())
+    with pytest.raises(ValueError, match=r"with the actions Box; numbered ones"):
+        load_sb3(tmp_path / "model.zip")
 
 
 NORMALISED = {"dtype": "float32", "low": "[[[-10. ... -10.]]]", "high": "[[[10.]]]"}
@@ -187,6 +264,7 @@ SPACES = {
     "VecNormalize": ("observation_space", NORMALISED, r"Box float32 \[3, 5, 5\] from -10 to 10"),
     "floats": ("observation_space", {"dtype": "float32"}, r"Box float32 \[3, 5, 5\] from 0 to 255"),
     "other bounds": ("observation_space", {"high": "[[[1 1 ... 255]]]"}, r"Box uint8 \[3, 5, 5\] from 0 to 1\.\.255"),
+    "stack": ("observation_space", {"_shape": [12, 5, 5]}, r"Box uint8 \[12, 5, 5\].*it saw 4 frames at once"),
     "flat": ("observation_space", {"_shape": "[75]"}, r"Box uint8 \[75\]"),
     "another kind": ("observation_space", {":type:": "<class 'gymnasium.spaces.dict.Dict'>"}, "observations Dict"),
     "actions from 1": ("action_space", {"start": "1"}, "actions Discrete 5 from 1"),

@@ -120,17 +120,10 @@ def _called(factory: Callable[[], Any], file: Path, name: str) -> nn.Module | Po
 
 
 def _of_sb3(path: Path, device: str | torch.device) -> Policy:
-    """A model of Stable-Baselines3 that was trained on the maze world, whose size its file states."""
-    from goalscope.policies.sb3 import load_sb3, stated_shape
-    from goalscope.worlds.maze import Maze
+    """A model of Stable-Baselines3, on the spaces that its file states; another world's observations it refuses."""
+    from goalscope.policies.sb3 import load_sb3
 
-    shape = stated_shape(path)
-    if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2] or shape[1] % 2 == 0:
-        raise ValueError(
-            f"{path} takes observations {list(shape)}; the maze world gives [3, W, W] with W odd. For another world, load "
-            "it by goalscope.policies.sb3.load_sb3(path, world) and give the Policy"
-        )
-    policy = load_sb3(path, Maze(shape[1], cheese_region=None), device)
+    policy = load_sb3(path, device=device)
     return replace(policy, make=lambda: _redrawn(policy.module, policy.name))
 
 
