@@ -6,8 +6,17 @@ thinking longer does there; `sampled.py` sampled play in any world;
 `forward.py` how its network is run.
 """
 
-from goalscope.rollout.chain import Chain, States, chain, enumerate_states, expected_time, first_of_two
-from goalscope.rollout.maze_fields import BATCH, Fields, Walks, fields, sample_walks
+from goalscope.rollout.chain import (
+    Chain,
+    NoExactChain,
+    States,
+    chain,
+    enumerate_states,
+    expected_time,
+    first_of_two,
+    steps_to,
+)
+from goalscope.rollout.maze_fields import BATCH, Fields, Walks, drawn_walks, fields, sample_walks
 from goalscope.rollout.maze_view import VectorField, average_facings, vector_field
 from goalscope.rollout.sampled import Rollout, play
 
@@ -15,17 +24,20 @@ __all__ = [
     "BATCH",
     "Chain",
     "Fields",
+    "NoExactChain",
     "Rollout",
     "States",
     "VectorField",
     "Walks",
     "average_facings",
     "chain",
+    "drawn_walks",
     "enumerate_states",
     "expected_time",
     "fields",
     "first_of_two",
     "play",
     "sample_walks",
+    "steps_to",
     "vector_field",
 ]

@@ -28,6 +28,10 @@ _AT_ONCE = 4096
 """states stepped in one call; memory is bounded by it"""
 
 
+class NoExactChain(ValueError):
+    """There is none: too many states, a world that draws, a policy with a memory. Sampled play is the way."""
+
+
 @dataclass(frozen=True)
 class States:
     """The K states that can be reached from N levels, level after level, and what each action leads to."""
@@ -80,8 +84,9 @@ def enumerate_states(world: Any, state: Any, limit: int = LIMIT) -> States:
         limit: states of one level at most.
 
     Raises:
-        ValueError: a level has more states than `limit`; the world draws, refuses an action in some state, goes on after
-            an end, or has states that are not plain arrays.
+        NoExactChain (a ValueError): a level has more states than `limit`; the world draws, or refuses an action in some
+            state.
+        ValueError: the world goes on after an end, or has states that are not plain arrays.
     """
     needs(world, ("step", "actions", "name"), "a chain needs a world, see goalscope.worlds.contract")
     if getattr(world, "histories", False):
@@ -132,7 +137,7 @@ def _actions(world: Any) -> np.ndarray:
 
 def _within(counts: np.ndarray, limit: int, world: Any) -> None:
     if counts.max() > limit:
-        raise ValueError(
+        raise NoExactChain(
             f"level {int(counts.argmax())} of the {world.name} world has more than {limit} reachable states: no exact "
             "chain; raise `limit`, or sample with goalscope.play"
         )
@@ -148,14 +153,14 @@ def _expand(
     try:
         outcome, again = world.step(many, chosen), world.step(many, chosen)
     except ValueError as error:
-        raise ValueError(
+        raise NoExactChain(
             f"the {world.name} world refuses an action in a state that can be reached ({error}): no exact chain; sample "
             "with goalscope.play"
         ) from error
     keys = _bytes(outcome.state, of)
     same = np.array_equal(keys, _bytes(again.state, of)) and np.array_equal(outcome.ended, again.ended)
     if not same or not np.array_equal(outcome.reward, again.reward):
-        raise ValueError(
+        raise NoExactChain(
             f"the {world.name} world is not deterministic (one action in one state led to two): no exact chain; sample "
             "with goalscope.play"
         )
@@ -217,11 +222,11 @@ def chain(policy: Any, world: Any, states: States, batch: int = BATCH) -> Chain:
 
     Raises:
         ValueError: the policy has another number of actions than the world, gives something else than logits and value,
-            or numbers that are not finite; it has a memory.
+            or numbers that are not finite; it has a memory (`NoExactChain`).
     """
     module = module_of(policy)
     if hasattr(module, "initial_carry"):
-        raise ValueError(
+        raise NoExactChain(
             f"{type(module).__name__} has a memory (`initial_carry`): what it does in a state depends on how it came "
             "there, so there is no exact chain; sample with goalscope.play"
         )
@@ -239,6 +244,21 @@ def chain(policy: Any, world: Any, states: States, batch: int = BATCH) -> Chain:
     if not np.isfinite(moves).all():
         raise ValueError("the policy gives logits that are not finite: its weights are damaged")
     return Chain(states, moves, value)
+
+
+def steps_to(next: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The fewest actions [K] from each state to a set of states, inf where none lead there.
+
+    Args:
+        next: [K, A] int, the state after each action.
+        target: [K] bool.
+    """
+    steps, frontier, count = np.where(target, 0.0, np.inf), target, 0
+    while frontier.any():
+        count += 1
+        frontier = frontier[next].any(1) & np.isinf(steps)
+        steps[frontier] = count
+    return steps
 
 
 def first_of_two(

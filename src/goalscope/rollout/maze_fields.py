@@ -128,13 +128,26 @@ class Walks:
 
 def sample_walks(field: Fields, steps: int, seed: int) -> Walks:
     """Walks drawn from the fields, from the start to the cheese or for `steps` steps."""
-    squares, node = field.squares, field.squares.start
-    cumulative = field.moves.cumsum(1)
+    squares = field.squares
+    return drawn_walks(field.moves, squares.next, squares.goal, squares.start, steps, seed)
+
+
+def drawn_walks(
+    moves: np.ndarray, next: np.ndarray, over: np.ndarray, start: np.ndarray, steps: int, seed: int
+) -> Walks:
+    """Walks through any chain.
+
+    Args:
+        moves: [K, A] probability of each action in each state. next: [K, A] the state after it.
+        over: [K] bool, where a walk ends. start: [N] where each begins.
+        steps: at most so many. seed: of the draws.
+    """
+    node, cumulative = start, moves.cumsum(1)
     steps, rng = whole_number("steps", steps), np.random.default_rng(whole_number("seed", seed))
     nodes, taken, going = (np.empty((steps, len(node)), t) for t in (np.int64, np.int64, bool))
     for t in range(steps):
         draw = rng.random(len(node)) * cumulative[node, -1]
-        move = (draw[:, None] >= cumulative[node]).sum(1).clip(max=4)
-        nodes[t], taken[t], going[t] = node, move, ~squares.goal[node]
-        node = np.where(going[t], squares.next[node, move], node)
+        move = (draw[:, None] >= cumulative[node]).sum(1).clip(max=moves.shape[1] - 1)
+        nodes[t], taken[t], going[t] = node, move, ~over[node]
+        node = np.where(going[t], next[node, move], node)
     return Walks(nodes, taken, going)

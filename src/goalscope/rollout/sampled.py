@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,10 @@ class Rollout:
     """the N states after the last step"""
 
 
-def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
+def play(
+    policy: Any, world: Any, state: Any, steps: int, seed: int,
+    watch: Callable[[Any, int], None] | None = None,
+) -> Rollout:  # fmt: skip
     """Plays with sampled actions, feed-forward or recurrent (a module with `initial_carry`).
 
     Args:
@@ -39,6 +43,7 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
         state: N levels to start from; left as they are.
         steps: T, time limit.
         seed: of the sampling.
+        watch: called with the N states and the number of steps before them, 0 to T, for as long as a level goes on.
 
     Raises:
         ValueError: the module cannot take the world's observations, or gives no logits for its actions, or a carry of
@@ -60,6 +65,8 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
     with evaluating(module):
         carry: Any = first_carry(module, n)
         for t in range(steps):
+            if watch:
+                watch(state, t)
             # Levels that are over are not run any more, unless a carry ties the batch together.
             going = np.arange(n) if recurrent else np.flatnonzero(~over)
             if not len(going):
@@ -72,4 +79,6 @@ def play(policy: Any, world: Any, state: Any, steps: int, seed: int) -> Rollout:
             outcome = world.step(state, actions[t])
             state, rewards[t], over = outcome.state, outcome.reward, outcome.ended
             ended[t] = over
+    if watch:
+        watch(state, steps)
     return Rollout(actions, rewards, ended, state)

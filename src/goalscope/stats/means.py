@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from goalscope.stats.estimate import TAIL, Estimate, check_bounds, finite, within
+from goalscope.stats.estimate import CONFIDENCE, Estimate, check_bounds, finite, within
 from goalscope.stats.resampling import RESAMPLES, matvec, weights_of
 from goalscope.stats.student import student_ratio
 
@@ -15,6 +15,7 @@ def bootstrap_mean(
     bounds: tuple[float, float] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Mean over levels.
 
@@ -23,6 +24,7 @@ def bootstrap_mean(
         bounds: the least and the greatest value that is possible; None where there is no bound.
         seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
+        confidence: as `bootstrap_ratio`.
 
     Raises:
         ValueError: no levels, NaN or infinite values, values outside `bounds`.
@@ -30,7 +32,9 @@ def bootstrap_mean(
     values = np.asarray(values)
     if values.dtype == bool and bounds is None:
         bounds = (0.0, 1.0)
-    return bootstrap_ratio(values, np.ones(values.shape), bounds=bounds, seed=seed, resamples=resamples)
+    return bootstrap_ratio(
+        values, np.ones(values.shape), bounds=bounds, seed=seed, resamples=resamples, confidence=confidence
+    )
 
 
 def bootstrap_clustered(
@@ -105,6 +109,7 @@ def bootstrap_ratio(
     bounds: tuple[float, float] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Sum of `totals` over sum of `counts`, with levels resampled: the mean of all values of all levels.
 
@@ -115,6 +120,8 @@ def bootstrap_ratio(
         bounds: the least and the greatest *value*; None where there is no bound.
         seed: seed of the resampling; there is none without bounds.
         resamples: number of resamples.
+        confidence: of the interval. Of m intervals that are to hold all at once each takes 1 - 0.05 / m, and some more
+            resamples; only with bounds.
 
     Raises:
         ValueError: no levels, shapes that differ, NaN or infinite values, negative counts, a total
@@ -131,6 +138,8 @@ def bootstrap_ratio(
         raise ValueError("no levels: an interval needs at least one level with a value")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
+    if not 0 < confidence < 1 or (bounds is None and confidence != CONFIDENCE):
+        raise ValueError(f"confidence must be between 0 and 1, and another than 95% needs bounds; got {confidence}")
     if bounds is None:
         return student_ratio(totals, counts)
     check_bounds(totals / counts, bounds)
@@ -144,6 +153,6 @@ def bootstrap_ratio(
         high_sums.append(seen + draw[:, n] * (pseudo * bounds[1]))
         weights.append(matvec(draw[:, :n], counts) + draw[:, n] * pseudo)
     weight = np.concatenate(weights)
-    low = np.quantile(np.concatenate(low_sums) / weight, TAIL)
-    high = np.quantile(np.concatenate(high_sums) / weight, 1 - TAIL)
+    low = np.quantile(np.concatenate(low_sums) / weight, (1 - confidence) / 2)
+    high = np.quantile(np.concatenate(high_sums) / weight, (1 + confidence) / 2)
     return within(float(totals.sum() / counts.sum()), float(low), float(high), n, bounds)

@@ -40,8 +40,12 @@ def above_zero(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return (low > 0) & (low < high)
 
 
-def above_zero_within(bounds: tuple[float, float], resamples: int = 500) -> Rule:
-    """The rule that the bounded interval lies above 0, for values within `bounds` (Gaffke's, as `bootstrap_ratio`)."""
+def above_zero_within(bounds: tuple[float, float], resamples: int = 500, tail: float = TAIL) -> Rule:
+    """The rule that the bounded interval lies above 0, for values within `bounds` (Gaffke's, as `bootstrap_ratio`).
+
+    Args:
+        bounds: the least and the greatest value. resamples: number of them. tail: half of what the interval leaves out.
+    """
 
     def decide(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
         unseen = np.square(counts).sum(1) / counts.sum(1)
@@ -50,7 +54,7 @@ def above_zero_within(bounds: tuple[float, float], resamples: int = 500) -> Rule
             seen, last = draw[:, :-1], draw[:, -1:]
             weight = np.einsum("rn,bn->rb", seen, counts) + last * unseen
             means.append((np.einsum("rn,bn->rb", seen, totals) + last * unseen * bounds[0]) / weight)
-        return np.quantile(np.concatenate(means), TAIL, axis=0) > 0
+        return np.quantile(np.concatenate(means), tail, axis=0) > 0
 
     return decide
 

@@ -1,0 +1,273 @@
+"""What is asked: the candidates of a world, and its levels with one thing moved, moved to another place, or removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from goalscope.worlds.contract import ABILITIES, take
+
+Goals = Mapping[str, Callable[[Any], np.ndarray]]
+"""the user's own: name -> function of N states that gives squares [N, 2] (a negative row: none), or [N] bool: there"""
+CORNERS = {"top-left": (0, 0), "top-right": (0, 1), "bottom-left": (1, 0), "bottom-right": (1, 1)}
+EDGES = {"top": (0, 0), "bottom": (0, 1), "left": (1, 0), "right": (1, 1)}
+"""name -> (0 for rows, 1 for columns; 0 for the first, 1 for the last)"""
+
+
+@dataclass(frozen=True)
+class View:
+    """K states of some levels, as the candidates look at them."""
+
+    state: Any
+    level: np.ndarray
+    """[K] int: of which level each is"""
+    agent: np.ndarray | None
+    """[K, 2] the agents' squares; None in a world that does not say"""
+    things: list[dict[str, tuple[int, int]]] | None
+    """[K] what lies where; None in a world that does not say"""
+
+
+Target = Callable[[View], np.ndarray]
+"""of a view of K states to [K] bool: it is there"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that might be pursued."""
+
+    name: str
+    """as the report calls it: 'green goal', 'top-left corner'"""
+    key: str
+    """as ids have it: 'green_goal'"""
+    kind: str
+    """'thing', 'corner', 'edge', 'start' or 'own'"""
+    function: Callable[[Any], np.ndarray] | None = None
+    """of kind 'own': the user's"""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Levels with one thing on a square drawn at random, and on its twin, another square drawn in the same way."""
+
+    thing: Candidate
+    level: np.ndarray
+    """[C] the study's level that each is made of"""
+    here: np.ndarray
+    """[C, 2] the one square"""
+    twin: np.ndarray
+    """[C, 2] the other"""
+    at_here: Any
+    """C levels"""
+    at_twin: Any
+    """C levels"""
+    without: Any
+    """C levels without the thing; None where the world cannot remove it"""
+
+
+def view(world: Any, state: Any, level: np.ndarray) -> View:
+    """The states as the candidates look at them."""
+    agent = world.agent(state) if hasattr(world, "agent") else None
+    return View(state, level, agent, world.things(state) if hasattr(world, "things") else None)
+
+
+def distinct(state: Any) -> Any:
+    """The levels without repeats: a level that the world gives twice is one, however often it is played."""
+    parts = [np.ascontiguousarray(getattr(state, f.name)) for f in dataclasses.fields(state)]
+    rows = np.concatenate([x.reshape(len(x), -1).view(np.uint8).reshape(len(x), -1) for x in parts if x.size], axis=1)
+    return take(state, np.sort(np.unique(rows, axis=0, return_index=True)[1]))
+
+
+def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
+    """Every thing of the levels and every special place, as far as the world says what is where, and the user's own.
+
+    Args:
+        world: any World. state: N levels. goals: the user's own.
+
+    Raises:
+        ValueError: there are none, or two of one name.
+    """
+    found = []
+    if _places(world):
+        names = dict.fromkeys(name for here in world.things(state) for name in here)
+        found += [_named(name, "thing") for name in names]
+        found += [_named(f"{name} corner", "corner") for name in CORNERS]
+        found += [_named(f"{name} edge", "edge") for name in EDGES] + [_named("start", "start")]
+    found += [_named(name, "own", function) for name, function in goals.items()]
+    if not found:
+        lacking = [f"`{ABILITIES[name]}`" for name in ("things", "agent", "free") if not hasattr(world, name)]
+        raise ValueError(
+            f"the {world.name} world has no {', '.join(lacking)}: there is nothing to ask about; give "
+            "goals={name: function of N states that gives [N] bool}"
+        )
+    keys = [candidate.key for candidate in found]
+    for candidate in found:
+        if keys.count(candidate.key) > 1:
+            raise ValueError(f"two candidates would be called {candidate.key!r}: give {candidate.name!r} another name")
+    return found
+
+
+def _named(name: str, kind: str, function: Callable[[Any], np.ndarray] | None = None) -> Candidate:
+    return Candidate(name, re.sub("[^a-z0-9]+", "_", name.lower()).strip("_"), kind, function)
+
+
+def _places(world: Any) -> bool:
+    return all(hasattr(world, name) for name in ("things", "agent", "free"))
+
+
+def targets(world: Any, candidates: list[Candidate], start: Any) -> dict[str, Target]:
+    """What it is to be at each candidate, in the play of N levels.
+
+    At a thing is who stands on its square, or has taken or moved it away from there; at a place, who stands on one of its
+    squares.
+
+    Args:
+        world: of the levels. candidates: of which. start: the N levels as they begin.
+
+    Returns:
+        key of the candidate -> its target.
+    """
+    made: dict[str, Target] = {}
+    things, masks = [], {}
+    if _places(world):
+        things, masks = world.things(start), place_masks(world, start)
+    for candidate in candidates:
+        if candidate.kind == "thing":
+            where = [here.get(candidate.name, (-1, -1)) for here in things]
+            made[candidate.key] = _at_thing(candidate.name, np.array(where))
+        elif candidate.function is not None:
+            made[candidate.key] = _by_function(candidate.name, candidate.function)
+        else:
+            made[candidate.key] = on(masks[candidate.name])
+    return made
+
+
+def on(mask: np.ndarray) -> Target:
+    """Standing on one of the squares that are marked in [N, H, W]."""
+
+    def there(seen: View) -> np.ndarray:
+        row, column = np.asarray(seen.agent).T
+        return mask[seen.level, row, column]
+
+    return there
+
+
+def one_square(shape: tuple[int, ...], square: np.ndarray) -> np.ndarray:
+    """[N, H, W] bool: the square [N, 2] of each level, none where its row is negative."""
+    mask = np.zeros(shape, bool)
+    there = np.flatnonzero(square[:, 0] >= 0)
+    mask[there, square[there, 0], square[there, 1]] = True
+    return mask
+
+
+def _at_thing(name: str, where: np.ndarray) -> Target:
+    kind = re.sub(r" \d+$", "", name)  # of two keys, the one that is left may go by the name of the first
+
+    def there(seen: View) -> np.ndarray:
+        square = where[seen.level]
+        lies = [
+            any(tuple(at) == place and re.sub(r" \d+$", "", other) == kind for other, at in here.items())
+            for here, place in zip(seen.things or [], map(tuple, square.tolist()), strict=True)
+        ]
+        return (square[:, 0] >= 0) & ((np.asarray(seen.agent) == square).all(1) | ~np.array(lies, bool))
+
+    return there
+
+
+def _by_function(name: str, function: Callable[[Any], np.ndarray]) -> Target:
+    def there(seen: View) -> np.ndarray:
+        given, n = np.asarray(function(seen.state)), len(seen.level)
+        if given.shape == (n,) and given.dtype == bool:
+            return given
+        if given.shape == (n, 2) and given.dtype.kind in "iu" and seen.agent is not None:
+            return (given == seen.agent).all(1)
+        squares = f"squares [{n}, 2] int or " * (seen.agent is not None)
+        raise ValueError(f"the goal {name!r} gives {given.dtype} {list(given.shape)} for {n} states; {squares}[{n}] bool is "
+                         "wanted")
+
+    return there
+
+
+def open_squares(world: Any, start: Any) -> np.ndarray:
+    """[N, H, W] bool: squares that are free, or where the agent or a thing is."""
+    found = world.free(start).copy()
+    for i, (here, agent) in enumerate(zip(world.things(start), world.agent(start), strict=True)):
+        for square in (*here.values(), tuple(agent)):
+            found[i][tuple(square)] = True
+    return found
+
+
+def place_masks(world: Any, start: Any) -> dict[str, np.ndarray]:
+    """name -> [N, H, W] bool: the open square nearest to each corner of all open ones, the outermost line on each side,
+    and the square on which the agent begins."""
+    squares = open_squares(world, start)
+    shape = squares.shape
+    lines = [squares.any(2), squares.any(1)]
+    ends = [(line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)) for line in lines]
+    index = np.indices(shape[1:])
+    masks = {}
+    for name, (bottom, right) in CORNERS.items():
+        away = sum((index[axis] - ends[axis][end][:, None, None]) ** 2 for axis, end in ((0, bottom), (1, right)))
+        nearest = np.where(squares, away, np.iinfo(np.int64).max).reshape(len(squares), -1).argmin(1)
+        masks[f"{name} corner"] = one_square(shape, np.stack(np.divmod(nearest, shape[2]), 1))
+    for name, (axis, end) in EDGES.items():
+        masks[f"{name} edge"] = squares & (index[axis] == ends[axis][end][:, None, None])
+    masks["start"] = one_square(shape, world.agent(start))
+    return masks
+
+
+def off_the_way(world: Any, start: Any, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """name -> [N] bool: no shortest way over open squares from the agent to a thing, or from thing to thing, passes there.
+
+    Who goes to the things alone has no reason to come to such a place.
+    """
+    squares = open_squares(world, start)
+    things, agent = world.things(start), world.agent(start)
+    most = max((len(here) for here in things), default=0)
+    ends = [agent] + [np.array([[*here.values(), *[(-1, -1)] * most][k] for here in things]) for k in range(most)]
+    steps = [_square_steps(squares, one_square(squares.shape, end)) for end in ends]
+    levels, passed = np.arange(len(squares)), np.zeros(squares.shape, bool)
+    for a in range(len(ends)):
+        for b in range(1, len(ends)):
+            whole = np.where(ends[b][:, 0] >= 0, steps[a][levels, ends[b][:, 0], ends[b][:, 1]], np.inf)
+            passed |= np.isfinite(whole)[:, None, None] & (steps[a] + steps[b] == whole[:, None, None])
+    return {name: mask.any((1, 2)) & ~(mask & passed).any((1, 2)) for name, mask in masks.items()}
+
+
+def _square_steps(squares: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """[N, H, W] steps over open squares from the marked one, inf where there is no way."""
+    steps, ring, count = np.where(source, 0.0, np.inf), source, 0
+    while ring.any():
+        count += 1
+        wide = np.pad(ring, ((0, 0), (1, 1), (1, 1)))
+        ring = wide[:, :-2, 1:-1] | wide[:, 2:, 1:-1] | wide[:, 1:-1, :-2] | wide[:, 1:-1, 2:]
+        ring = ring & squares & np.isinf(steps)
+        steps[ring] = count
+    return steps
+
+
+def moved(world: Any, state: Any, thing: Candidate, can_stand: np.ndarray | None, seed: int) -> Moved | None:
+    """The levels that have the thing and two squares for it; None where there are none, or the world moves no things.
+
+    Args:
+        world: of the levels. state: N levels. thing: which.
+        can_stand: [N, H, W] bool squares that the agent comes to by some actions; None where that is not known.
+        seed: of the draws.
+    """
+    if not hasattr(world, "move"):
+        return None
+    rng, free = np.random.default_rng(seed), world.free(state)
+    free = free if can_stand is None else free & can_stand
+    having = [i for i, here in enumerate(world.things(state)) if thing.name in here and free[i].sum() >= 2]
+    if not having:
+        return None
+    drawn = [rng.permutation(np.argwhere(free[i]))[:2] for i in having]
+    level, (here, twin) = np.array(having), np.stack(drawn, 1)
+    some = take(state, level)
+    without = world.remove(some, thing.name) if hasattr(world, "remove") else None
+    at_here, at_twin = (world.move(some, thing.name, to) for to in (here, twin))
+    return Moved(thing, level, here, twin, at_here, at_twin, without)
