@@ -19,6 +19,7 @@ Methods, on your own arrays and networks (more in `goalscope.methods`):
 
 Whole questions:
     study               runs a study of a policy by its name and writes its run folder
+    goal_study          what any policy pursues in any world, also of your own
 
 Rooms: `worlds`, `policies`, `rollout`, `training`, `activations`, `stats`, `methods`, `evidence`, `studies`,
 `viewing`, `plots`, `report`, `commands`; beside them `verbs.py` is the inside of whatever acts, `files.py` writes
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from goalscope.methods.reading.probe import probe
     from goalscope.policies.checkpoint import load, save
     from goalscope.rollout import fields, play, vector_field
-    from goalscope.studies import study
+    from goalscope.studies import goal_study, study
     from goalscope.verbs import capture, editing, sites
     from goalscope.worlds.maze import Maze, MazeState, parse_maze, place_cheese, remove_cheese
 
@@ -58,6 +59,7 @@ _WHERE = {
     "fields": "rollout",
     "play": "rollout",
     "vector_field": "rollout",
+    "goal_study": "studies",
     "study": "studies",
     "Maze": "worlds.maze",
     "MazeState": "worlds.maze",
@@ -68,7 +70,7 @@ _WHERE = {
 _NAMED = {"steer": "dose_response"}
 """name here -> name there, where that is another"""
 __all__ = [
-    "Maze", "MazeState", "__version__", "capture", "editing", "fields", "load", "parse_maze", "patch_effects",
+    "Maze", "MazeState", "__version__", "capture", "editing", "fields", "goal_study", "load", "parse_maze", "patch_effects",
     "place_cheese", "play", "probe", "remove_cheese", "save", "sites", "steer", "study", "vector_field",
 ]  # fmt: skip
 

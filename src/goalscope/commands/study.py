@@ -139,6 +139,32 @@ def study_chess(
     )  # fmt: skip
 
 
+@study_app.command("goals")
+def study_goals(
+    policy: PolicyName,
+    world: Annotated[
+        str, typer.Option(help="maze, minigrid:ID, procgen:GAME, or file.py:factory, which makes a world.")
+    ],
+    first_level: FirstLevel = 0,
+    levels: Annotated[int, typer.Option(help="How many levels.")] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="25 levels at most: a first look.")] = False,
+    seed: Annotated[int, typer.Option(help="Of draws, bootstrap, splits and sampled play.")] = 0,
+    limit: Annotated[int, typer.Option(help="States of a level at most, for exact answers.")] = 5000,
+    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/goals-POLICY].")] = None,
+    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    blank: Blank = None,
+    json: AsJson = False,
+) -> None:
+    """Which of a world's things and places does it pursue, also where training never put them?"""
+    _show(
+        study(
+            "goals", policy, world=world, first_level=first_level, levels=levels, quick=quick, seed=seed,
+            limit=limit, out=out, device=device, blank=blank, say=_progress,
+        ),
+        json,
+    )  # fmt: skip
+
+
 def _show(outcome: Outcome, json: bool) -> None:
     from goalscope.evidence.finding import to_json
 

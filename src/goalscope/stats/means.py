@@ -139,7 +139,9 @@ def bootstrap_ratio(
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
     if not 0 < confidence < 1 or (bounds is None and confidence != CONFIDENCE):
-        raise ValueError(f"confidence must be between 0 and 1, and another than 95% needs bounds; got {confidence}")
+        raise ValueError(
+            f"confidence must be between 0 and 1, and another than 95% needs bounds; got {confidence}"
+        )
     if bounds is None:
         return student_ratio(totals, counts)
     check_bounds(totals / counts, bounds)

@@ -3,12 +3,12 @@
 `study(name, policy, ...)` in `run.py` runs any of them. In each folder `study.py` is the story, top to bottom;
 `measure` what is run (slow, stored); `findings` estimates with controls; `figures.py` pictures; `words.py` sentences.
 `maze_goal/` asks what a maze policy pursues, `maze_internals/` which activations carry it, `sokoban_plan/` and
-`chess_lookahead/` whether a network plans. What they share stands beside them: `frame.py` (checks, run folder, what
-is written), `kept.py` (what a measurement depends on), `about.py` (findings and outcome), `figures.py`, `words.py`,
-and `maze.py` (mazes).
+`chess_lookahead/` whether a network plans, `goals/` what any policy pursues in any world. What they share stands beside
+them: `frame.py` (checks, run folder, what is written), `kept.py` (what a measurement depends on), `about.py` (findings
+and outcome), `figures.py`, `words.py`, and `maze.py` (mazes).
 `forecasts.py` scores forecasts on runs.
 """
 
-from goalscope.studies.run import study
+from goalscope.studies.run import goal_study, study
 
-__all__ = ["study"]
+__all__ = ["goal_study", "study"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ STUDIES = {
     "maze-internals": "maze_internals",
     "sokoban": "sokoban_plan",
     "chess": "chess_lookahead",
+    "goals": "goals",
 }
 """name on the command line -> folder"""
 SUBJECT = {"chess": "strong"}
@@ -29,7 +30,7 @@ def study(
     """Runs a study and writes its run folder.
 
     Args:
-        name: as on the command line: 'maze', 'maze-internals', 'sokoban' or 'chess'.
+        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess' or 'goals'.
         policy: the policy in question, whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module;
             None takes the study's own.
         say: called with one line at each step, for progress.
@@ -61,6 +62,26 @@ def study(
             raise TypeError(f"study {name!r} needs the option {option!r}")
     with compiling_said(say):
         return module.study(module.Options(**options), say)
+
+
+def goal_study(
+    policy: Any, world: Any, goals: Mapping[str, Callable[[Any], Any]] | None = None, *,
+    say: Callable[[str], None] = lambda _: None, **options: Any,
+) -> Outcome:  # fmt: skip
+    """What does a policy pursue, in any world? The study `goals`, as `goalscope study goals` runs it.
+
+    Args:
+        policy: whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module.
+        world: a World, or what `worlds.named.world_of` takes: 'maze', 'minigrid:MiniGrid-DoorKey-6x6-v0', 'file.py:factory'.
+        goals: candidates beside the world's things and places: name -> function of N states that gives the squares [N, 2]
+            to be at, or [N] bool, whether it is there.
+        say: called with one line at each step, for progress.
+        options: `levels=50`, `quick=True`, `out="runs/mine"` and the others of `goalscope.studies.goals.study.Options`.
+
+    Raises:
+        As `study`.
+    """
+    return study("goals", policy, say=say, world=world, goals=goals, **options)
 
 
 @contextmanager

@@ -78,7 +78,9 @@ def view(world: Any, state: Any, level: np.ndarray) -> View:
 def distinct(state: Any) -> Any:
     """The levels without repeats: a level that the world gives twice is one, however often it is played."""
     parts = [np.ascontiguousarray(getattr(state, f.name)) for f in dataclasses.fields(state)]
-    rows = np.concatenate([x.reshape(len(x), -1).view(np.uint8).reshape(len(x), -1) for x in parts if x.size], axis=1)
+    rows = np.concatenate(
+        [x.reshape(len(x), -1).view(np.uint8).reshape(len(x), -1) for x in parts if x.size], axis=1
+    )
     return take(state, np.sort(np.unique(rows, axis=0, return_index=True)[1]))
 
 
@@ -107,7 +109,9 @@ def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
     keys = [candidate.key for candidate in found]
     for candidate in found:
         if keys.count(candidate.key) > 1:
-            raise ValueError(f"two candidates would be called {candidate.key!r}: give {candidate.name!r} another name")
+            raise ValueError(
+                f"two candidates would be called {candidate.key!r}: give {candidate.name!r} another name"
+            )
     return found
 
 
@@ -186,8 +190,10 @@ def _by_function(name: str, function: Callable[[Any], np.ndarray]) -> Target:
         if given.shape == (n, 2) and given.dtype.kind in "iu" and seen.agent is not None:
             return (given == seen.agent).all(1)
         squares = f"squares [{n}, 2] int or " * (seen.agent is not None)
-        raise ValueError(f"the goal {name!r} gives {given.dtype} {list(given.shape)} for {n} states; {squares}[{n}] bool is "
-                         "wanted")
+        raise ValueError(
+            f"the goal {name!r} gives {given.dtype} {list(given.shape)} for {n} states; {squares}[{n}] bool is "
+            "wanted"
+        )
 
     return there
 
@@ -211,7 +217,9 @@ def place_masks(world: Any, start: Any) -> dict[str, np.ndarray]:
     index = np.indices(shape[1:])
     masks = {}
     for name, (bottom, right) in CORNERS.items():
-        away = sum((index[axis] - ends[axis][end][:, None, None]) ** 2 for axis, end in ((0, bottom), (1, right)))
+        away = sum(
+            (index[axis] - ends[axis][end][:, None, None]) ** 2 for axis, end in ((0, bottom), (1, right))
+        )
         nearest = np.where(squares, away, np.iinfo(np.int64).max).reshape(len(squares), -1).argmin(1)
         masks[f"{name} corner"] = one_square(shape, np.stack(np.divmod(nearest, shape[2]), 1))
     for name, (axis, end) in EDGES.items():
@@ -220,42 +228,15 @@ def place_masks(world: Any, start: Any) -> dict[str, np.ndarray]:
     return masks
 
 
-def off_the_way(world: Any, start: Any, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """name -> [N] bool: no shortest way over open squares from the agent to a thing, or from thing to thing, passes there.
-
-    Who goes to the things alone has no reason to come to such a place.
-    """
-    squares = open_squares(world, start)
-    things, agent = world.things(start), world.agent(start)
-    most = max((len(here) for here in things), default=0)
-    ends = [agent] + [np.array([[*here.values(), *[(-1, -1)] * most][k] for here in things]) for k in range(most)]
-    steps = [_square_steps(squares, one_square(squares.shape, end)) for end in ends]
-    levels, passed = np.arange(len(squares)), np.zeros(squares.shape, bool)
-    for a in range(len(ends)):
-        for b in range(1, len(ends)):
-            whole = np.where(ends[b][:, 0] >= 0, steps[a][levels, ends[b][:, 0], ends[b][:, 1]], np.inf)
-            passed |= np.isfinite(whole)[:, None, None] & (steps[a] + steps[b] == whole[:, None, None])
-    return {name: mask.any((1, 2)) & ~(mask & passed).any((1, 2)) for name, mask in masks.items()}
-
-
-def _square_steps(squares: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """[N, H, W] steps over open squares from the marked one, inf where there is no way."""
-    steps, ring, count = np.where(source, 0.0, np.inf), source, 0
-    while ring.any():
-        count += 1
-        wide = np.pad(ring, ((0, 0), (1, 1), (1, 1)))
-        ring = wide[:, :-2, 1:-1] | wide[:, 2:, 1:-1] | wide[:, 1:-1, :-2] | wide[:, 1:-1, 2:]
-        ring = ring & squares & np.isinf(steps)
-        steps[ring] = count
-    return steps
-
-
-def moved(world: Any, state: Any, thing: Candidate, can_stand: np.ndarray | None, seed: int) -> Moved | None:
-    """The levels that have the thing and two squares for it; None where there are none, or the world moves no things.
+def moved(
+    world: Any, state: Any, thing: Candidate, can_stand: np.ndarray | None, count: int, seed: int
+) -> Moved | None:
+    """Levels with the thing on two squares; None where the world moves no things, or no level has two squares for it.
 
     Args:
         world: of the levels. state: N levels. thing: which.
         can_stand: [N, H, W] bool squares that the agent comes to by some actions; None where that is not known.
+        count: so many draws, over all levels in turn; the same pair of squares in the same level counts once.
         seed: of the draws.
     """
     if not hasattr(world, "move"):
@@ -265,8 +246,15 @@ def moved(world: Any, state: Any, thing: Candidate, can_stand: np.ndarray | None
     having = [i for i, here in enumerate(world.things(state)) if thing.name in here and free[i].sum() >= 2]
     if not having:
         return None
-    drawn = [rng.permutation(np.argwhere(free[i]))[:2] for i in having]
-    level, (here, twin) = np.array(having), np.stack(drawn, 1)
+    drawn = []
+    for i in np.resize(having, count).tolist():
+        pair = rng.permutation(np.argwhere(free[i]))[:2]
+        drawn.append((i, *sorted(map(tuple, pair.tolist()))))
+    level = np.array([i for i, _, _ in dict.fromkeys(drawn)])
+    pairs = np.array([pair for _, *pair in dict.fromkeys(drawn)])
+    # Which of the two is the first one is drawn anew, so that neither comes first in reading order.
+    pairs = np.where(rng.random(len(pairs))[:, None, None] < 0.5, pairs, pairs[:, ::-1])
+    here, twin = pairs[:, 0], pairs[:, 1]
     some = take(state, level)
     without = world.remove(some, thing.name) if hasattr(world, "remove") else None
     at_here, at_twin = (world.move(some, thing.name, to) for to in (here, twin))
