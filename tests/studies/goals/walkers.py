@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from goalscope.worlds.minigrid import Action, Kind
-from goalscope.worlds.minigrid.world import AGENT
+
+AGENT = 10
+"""the package's number of the agent in full views"""
 
 
 class Walker(nn.Module):
