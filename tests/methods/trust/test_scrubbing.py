@@ -62,6 +62,12 @@ def test_nothing_matters_is_recovered_on_average_and_refuted_by_every_other_meas
     assert found.recovered is None
 
 
+def test_absolute_changes_are_those_of_each_run():
+    """x2 + x0 x1 is -2, 0, 0 or 2: two draws of it are 1.5 apart on average, and each is 1 from their mean."""
+    found = scrub(Circuit(lambda pair, c: pair + c), X, Hypothesis({}, ()), itself, draws=200)
+    assert found.absolute.estimate == pytest.approx(1.5, abs=0.05)
+
+
 def test_the_true_hypothesis_leaves_everything_as_it_is():
     found = scrub(Circuit(), X, PARITY, itself, distribution=lambda out: torch.stack([out, -out], 1))
     assert np.array_equal(found.scrubbed, np.repeat(found.model[:, None], 16, 1))
