@@ -1,9 +1,9 @@
 """A policy in a world.
 
-`maze_fields.py` what it does on every square of mazes, exactly; `chain.py` the same in every state of any deterministic
-world, which `numbering.py` tells apart; `maze_view.py` one maze, drawn; `maze_ticks.py` what
-thinking longer does there; `sampled.py` sampled play in any world;
-`forward.py` how its network is run.
+`maze_fields.py` what it does on every square of mazes, exactly; `maze_ticks.py` what thinking longer does there;
+`extremes.py` the worst and best over a set of mazes; `maze_view.py` one maze, drawn; `chain.py` the same as fields in every
+state of any deterministic world, which `numbering.py` tells apart; `sampled.py` sampled play in any world; `forward.py` how
+its network is run.
 """
 
 from goalscope.rollout.chain import (
