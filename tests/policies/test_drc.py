@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from goalscope.policies.checkpoint import load, save
-from goalscope.policies.drc import DRC, Cell, RecurrentOutput, _taps, think
+from goalscope.policies.drc import DRC, Cell, RecurrentOutput, think
+from goalscope.policies.drc.network import _taps
 from goalscope.policies.resnet import ResNet, as_large_as, parameters
 from goalscope.worlds.sokoban import Sokoban
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from goalscope.policies import PolicyOutput
 from goalscope.policies.compact import Residual
-from goalscope.policies.drc import board_head, encode_board
+from goalscope.policies.drc.head import board_head, encode_board
 
 
 class ResNet(nn.Module):

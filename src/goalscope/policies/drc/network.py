@@ -27,20 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
-from goalscope.policies import PolicyOutput
-
-PLAYER = 3
-"""index of the player's plane among a Sokoban world's four"""
-
-RECURRENT_GAIN = 3.0
-"""of the initial weights through which h reaches the gates; h is small at first, see `Cell`"""
-HEAD_GAIN = 3.0
-"""the same of the heads' first layer"""
-
-Carry = tuple[Tensor, Tensor]
-"""hidden and cell states, each [N, D, C, H, W]; [N, D, C, 1, 1] of zeros begins a level of any size"""
+from goalscope.policies.drc.cell import Carry, Cell
+from goalscope.policies.drc.head import board_head, encode_board
 
 
 class RecurrentOutput(NamedTuple):
@@ -52,66 +41,6 @@ class RecurrentOutput(NamedTuple):
     """[N]: estimated discounted return"""
     carry: Carry
     """what the policy remembers, to be given back at the next step"""
-
-
-class Pool(nn.Module):
-    """Mean and maximum of each channel over the board, mixed with two weights a channel."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((2, channels), 0.5))
-
-    def forward(self, h: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C]."""
-        return self.weight[0] * h.mean((2, 3)) + self.weight[1] * h.amax((2, 3))
-
-
-class Cell(nn.Module):
-    """One layer at one tick: gates from the observation, the layer below, its own past, its pooled past, the boundary.
-
-    The gates are i (tanh), j, f and o (sigmoid): c becomes f c + i j, and h is o tanh(c). What they sum is a single
-    3 x 3 convolution over all of these as planes. It is taken apart because most of it need not be redone at every
-    tick: the observation and the boundary stay, and a plane of one value everywhere is a matter of its nine borders.
-    """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.observation = nn.Conv2d(channels, 4 * channels, 3, padding=1)
-        self.boundary = nn.Conv2d(1, 4 * channels, 3, padding=1, bias=False)
-        self.recurrent = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1, bias=False)
-        self.pool = Pool(channels)
-        self.inject = nn.Parameter(torch.empty(4 * channels, channels, 3, 3))
-        # h is small (o tanh(c) of cells that have hardly filled): unless its weights make up for that, a layer hears
-        # the observation alone at first, and nothing spreads over the board.
-        for weight, gain in (
-            (self.observation.weight, 1.0), (self.boundary.weight, 0.3), (self.recurrent.weight, RECURRENT_GAIN),
-            (self.inject, 1.0),
-        ):  # fmt: skip
-            nn.init.normal_(weight, std=gain * (9 * weight.shape[1]) ** -0.5)
-        nn.init.zeros_(self.observation.bias)  # type: ignore[arg-type]
-        # Forget gates begin mostly open: what a step writes lasts for several steps.
-        nn.init.ones_(self.observation.bias[2 * channels : 3 * channels])  # type: ignore[index]
-
-    def forward(self, seen: Tensor, below: Tensor, h: Tensor, c: Tensor, taps: Tensor) -> Carry:
-        """One tick.
-
-        Args:
-            seen: [N, 4C, H, W], what observation and boundary add to the gates.
-            below: [N, C, H, W] h of the layer below at this tick (of the top layer at the last, for the first).
-            h: [N, C, H, W] own hidden state of the last tick.
-            c: [N, C, H, W] own cell state of the last tick.
-            taps: [9, HW] from `_taps`.
-
-        Returns:
-            The new h and c.
-        """
-        n, channels, height, width = h.shape
-        pooled = functional.linear(self.pool(h), self.inject.permute(0, 2, 3, 1).reshape(-1, channels))
-        everywhere = pooled.view(-1, 9) @ taps.to(pooled.dtype)
-        gates = self.recurrent(torch.cat([below, h], 1)) + seen + everywhere.view(n, -1, height, width)
-        i, j, f, o = gates.chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.tanh(i) * torch.sigmoid(j)
-        return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def _taps(height: int, width: int, like: Tensor) -> Tensor:
@@ -167,81 +96,6 @@ class Core(nn.Module):
             for d, cell in enumerate(cells):
                 hidden[d], memory[d] = cell(seen[d], hidden[d - 1], hidden[d], memory[d], taps)
         return hidden[-1], (torch.stack(hidden, 1), torch.stack(memory, 1))
-
-
-class BoardHead(nn.Module):
-    """Logits and value from the flattened board: for boards of one size."""
-
-    def __init__(self, channels: int, size: int, hidden: int, actions: int):
-        super().__init__()
-        self.hidden = nn.Linear(channels * size * size, hidden)
-        self.relu = nn.ReLU()
-        self.policy, self.value = _outputs(self.hidden, actions)
-
-    def forward(self, features: Tensor, x: Tensor) -> PolicyOutput:
-        """[N, C, size, size] to logits [N, A] and value [N]; the planes x are not looked at."""
-        hidden = self.relu(self.hidden(features.flatten(1)))
-        return PolicyOutput(self.policy(hidden), self.value(hidden).squeeze(1))
-
-
-class PlayerHead(nn.Module):
-    """Logits and value from the features at the player, their mean and their maximum: for boards of any size."""
-
-    def __init__(self, channels: int, hidden: int, actions: int):
-        super().__init__()
-        self.hidden = nn.Linear(3 * channels, hidden)
-        self.relu = nn.ReLU()
-        self.policy, self.value = _outputs(self.hidden, actions)
-
-    def forward(self, features: Tensor, x: Tensor) -> PolicyOutput:
-        """[N, C, H, W] and the planes x [N, 4, H, W] to logits [N, A] and value [N]."""
-        at_player = (features * x[:, PLAYER : PLAYER + 1]).sum((2, 3))
-        summary = torch.cat([features.mean((2, 3)), features.amax((2, 3)), at_player], 1)
-        hidden = self.relu(self.hidden(summary))
-        return PolicyOutput(self.policy(hidden), self.value(hidden).squeeze(1))
-
-
-def _outputs(hidden: nn.Linear, actions: int) -> tuple[nn.Linear, nn.Linear]:
-    """The layers of policy and value; the policy starts near uniform, but what it reads is far from zero."""
-    policy, value = nn.Linear(hidden.out_features, actions), nn.Linear(hidden.out_features, 1)
-    for layer, gain in ((hidden, HEAD_GAIN), (policy, 0.01), (value, 1.0)):
-        nn.init.orthogonal_(layer.weight, gain)
-        nn.init.zeros_(layer.bias)
-    return policy, value
-
-
-def board_head(channels: int, planes: int, size: int | None, hidden: int, actions: int) -> nn.Module:
-    """The head for boards of `size` x `size`, or for those of any size where None.
-
-    Raises:
-        ValueError: a head for any size without the world's four planes, in which the player stands.
-    """
-    if size is not None:
-        return BoardHead(channels, size, hidden, actions)
-    if planes != PLAYER + 1:
-        raise ValueError(
-            f"a policy for boards of any size reads the features at the player and needs the four planes of a "
-            f"Sokoban world, got {planes}: give the size of the boards"
-        )
-    return PlayerHead(channels, hidden, actions)
-
-
-def encode_board(observations: np.ndarray, planes: int, size: int | None, device: torch.device) -> Tensor:
-    """[N, planes, H, W] uint8 observations as float32: planes as they are, pixels (three planes) divided by 255.
-
-    Raises:
-        ValueError: observations of another shape, boards of another size than the policy's, or another type.
-    """
-    side = ("H", "W") if size is None else (size, size)
-    fits = observations.ndim == 4 and observations.shape[1] == planes
-    fits &= size is None or observations.shape[2:] == side
-    if not fits or observations.dtype != np.uint8:
-        raise ValueError(
-            f"this policy takes observations [N, {planes}, {side[0]}, {side[1]}] uint8, "
-            f"got {list(observations.shape)} {observations.dtype}"
-        )
-    x = torch.from_numpy(np.ascontiguousarray(observations)).to(device).float()
-    return x / 255 if planes == 3 else x
 
 
 class DRC(nn.Module):
