@@ -62,9 +62,21 @@ def _starter() -> Callable[..., nn.Module]:
     return Starter
 
 
+def _guez_resnet() -> Callable[..., nn.Module]:
+    from goalscope.policies.learned_planner.resnet import GuezResNet
+
+    return GuezResNet
+
+
+def _emergent_resnet() -> Callable[..., nn.Module]:
+    from goalscope.policies.emergent_planning.resnet import EmergentResNet
+
+    return EmergentResNet
+
+
 ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
-    "grid": _grid, "starter": _starter,
+    "grid": _grid, "starter": _starter, "learned-planner-resnet": _guez_resnet, "emergent-resnet": _emergent_resnet,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

@@ -3,7 +3,7 @@
 Our own checkpoints are a folder: `model.safetensors` (weights, with a copy of the config in its metadata, so
 that the file also stands alone), `config.json` (architecture, world, training) and `README.md` (the model
 card). Foreign files are what `torch.save` wrote of an IMPALA network or of a MiniGrid agent of rl-starter-files, and
-Leela chess networks. Nothing is ever unpickled into code. `download.py` fetches policies that are not packaged; `load`
+those of `foreign.py`. Nothing is ever unpickled into code. `download.py` fetches policies that are not packaged; `load`
 finds them by their names.
 """
 
@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from goalscope.files import decoded, write_folder
-from goalscope.policies import download
+from goalscope.policies import download, foreign
 from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
 from goalscope.policies.starter import FIRST, arguments_from
-from goalscope.policies.weights import check_numbers, is_lc0, read_tensors, unwrapped
+from goalscope.policies.weights import check_numbers, read_tensors, unwrapped
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import whole_number
 
@@ -96,7 +96,8 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
         name_or_path: the name of a packaged policy, or of one of its `snapshots`; or a folder that `save` wrote;
             or a `.safetensors` file (its config in its metadata, or in a `config.json` beside it); or a file of
             `torch.save` with the state dict of an IMPALA network, plain or under "state_dict" or
-            "model_state_dict"; or a Leela chess network, `.pb.gz` or `.pb`; or the name of a policy that
+            "model_state_dict"; or a Leela chess network, `.pb.gz` or `.pb`; or a checkpoint of learned-planner (the
+            folder, or its file `model`) or of emergent-planning (`.tar`); or the name of a policy that
             `goalscope policies add` fetches. A name goes before a folder of that name in the working directory:
             write `./NAME` for the folder.
         device: where the module goes.
@@ -110,12 +111,11 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
             (the message names the layer and both shapes); a device that is not there.
     """
     path = _locate(name_or_path)
-    weights = path / WEIGHTS if path.is_dir() else path
+    weights = _weights_of(path)
     data = _read(weights)
-    if path.is_file() and is_lc0(data):
-        from goalscope.policies.lc0.convert import load_lc0
-
-        module, config = load_lc0(data, path)
+    found = foreign.load_foreign(data, weights) if weights.name != WEIGHTS else None
+    if found is not None:
+        module, config = found
     else:
         tensors, metadata = read_tensors(data, weights)
         check_numbers(tensors, weights)
@@ -125,6 +125,8 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
             config, source = _config_of(path, metadata)
             module = _build(config["architecture"], source, tensors, weights)
     name = path.resolve().name if path.is_dir() else path.stem.removesuffix(".pb")
+    if path.is_file() and path.name == foreign.MODEL:
+        name = path.resolve().parent.name
     return Policy(placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
 
 
@@ -234,6 +236,14 @@ def _locate(name_or_path: str | os.PathLike[str]) -> Path:
         f"no packaged policy is called {text!r}{near_matches(text, [*names, *download.SOURCES])}; packaged are "
         f"{', '.join(names) or 'none'}; a checkpoint of your own is given by its path"
     )
+
+
+def _weights_of(path: Path) -> Path:
+    """The file with the weights: of a folder of ours, or of one that learned-planner wrote."""
+    if not path.is_dir():
+        return path
+    theirs = path / foreign.MODEL
+    return theirs if theirs.is_file() and not (path / WEIGHTS).exists() else path / WEIGHTS
 
 
 def _read(path: Path) -> bytes:

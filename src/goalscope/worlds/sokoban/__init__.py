@@ -6,7 +6,7 @@
 small levels; `symmetries.py` levels turned and mirrored; `kernels.py` the compiled loops.
 """
 
-from goalscope.worlds.sokoban.state import Move, SokobanState, solved
+from goalscope.worlds.sokoban.state import Move, MoveOrNothing, SokobanState, solved
 from goalscope.worlds.sokoban.world import Sokoban, rgb
 
-__all__ = ["Move", "Sokoban", "SokobanState", "rgb", "solved"]
+__all__ = ["Move", "MoveOrNothing", "Sokoban", "SokobanState", "rgb", "solved"]

@@ -20,6 +20,16 @@ class Move(IntEnum):
     RIGHT = 3
 
 
+class MoveOrNothing(IntEnum):
+    """The same where doing nothing is an action, in the order of emergent-planning's agents (Bush et al. 2025)."""
+
+    NOTHING = 0
+    UP = 1
+    DOWN = 2
+    LEFT = 3
+    RIGHT = 4
+
+
 @dataclass(frozen=True)
 class SokobanState:
     """N levels of H x W squares. Coordinates are (row, column), row 0 on top; outside the grid is wall."""

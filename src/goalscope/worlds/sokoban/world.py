@@ -2,7 +2,8 @@
 
 Rewards are those of Racaniere et al. 2017, "Imagination-Augmented Agents" (appendix, Sokoban): -0.1 a step, +1 for a
 box pushed onto a goal, -1 for one pushed off, +10 for the last one, which ends the level. Four moves and no "stay":
-a policy thinks longer by being shown the same observation again.
+a policy thinks longer by being shown the same observation again. Agents that were trained with a fifth action get it by
+`noop`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from goalscope.worlds.contract import Step, take
 from goalscope.worlds.sokoban import kernels
 from goalscope.worlds.sokoban.generate import checked_seeds, generate_levels
-from goalscope.worlds.sokoban.state import Move, SokobanState
+from goalscope.worlds.sokoban.state import Move, MoveOrNothing, SokobanState, solved
 from goalscope.worlds.sokoban.text import level_text, parse_level
 
 COLOURS = np.array(
@@ -32,6 +33,12 @@ COLOURS = np.array(
 )
 """[7, 3] red, green, blue of each kind of square in the small pictures of gym-sokoban and Boxoban"""
 
+STEP_REWARD = np.float32(-0.1)
+"""of every step that does not end in a solved level"""
+
+KINDS = np.array([6, 0, 2, 3, 4, 5, 1])
+"""[7] of each plane of the observation "kinds", the number of its kind in `COLOURS`"""
+
 
 class Sokoban:
     """The Sokoban world behind the World protocol.
@@ -42,15 +49,17 @@ class Sokoban:
         boxes: boxes (and goals) of a generated level; texts may have any number.
         time_limit: steps after which callers end an episode.
         observation: "planes" is [4, H, W] of 0 and 1 (walls, goals, boxes, player); "rgb" is [3, H, W], a pixel a
-            square in Boxoban's colours.
+            square in Boxoban's colours; "kinds" is [7, H - 2, W - 2] of 0 and 1 without the outermost squares, which are
+            walls: wall, floor, box, box on goal, player, player on goal, goal (Bush et al. 2025).
         min_pushes: a generated level needs at least this many; None is the default of `generate_levels`.
         levels: a set that `generate` draws from instead of making new levels, such as Boxoban's; all H x W.
+        noop: whether doing nothing is an action too, the first of five (`MoveOrNothing`); it costs what a step costs.
     """
 
     name = "sokoban"
-    actions = Move
+    actions: type[Move] | type[MoveOrNothing] = Move
     moves = np.array([int(m) for m in Move])
-    """[A] int: the Move that each action is"""
+    """[A] int: the Move that each action is, -1 for doing nothing"""
 
     def __init__(
         self,
@@ -58,9 +67,10 @@ class Sokoban:
         width: int = 10,
         boxes: int = 4,
         time_limit: int = 120,
-        observation: Literal["planes", "rgb"] = "planes",
+        observation: Literal["planes", "rgb", "kinds"] = "planes",
         min_pushes: int | None = None,
         levels: SokobanState | None = None,
+        noop: bool = False,
     ):
         if min(height, width) < 4:
             raise ValueError(
@@ -68,8 +78,8 @@ class Sokoban:
             )
         if boxes < 1:
             raise ValueError(f"boxes must be at least 1, got {boxes}")
-        if observation not in ("planes", "rgb"):
-            raise ValueError(f"observation must be 'planes' or 'rgb', got {observation!r}")
+        if observation not in ("planes", "rgb", "kinds"):
+            raise ValueError(f"observation must be 'planes', 'rgb' or 'kinds', got {observation!r}")
         if levels is not None and (not len(levels) or levels.walls.shape[1:] != (height, width)):
             raise ValueError(
                 f"levels must be some of {height} x {width}, got {len(levels)} of "
@@ -77,13 +87,18 @@ class Sokoban:
             )
         self.height, self.width, self.boxes = height, width, boxes
         self.time_limit = time_limit
-        self.observation: Literal["planes", "rgb"] = observation
+        self.observation: Literal["planes", "rgb", "kinds"] = observation
         self.min_pushes = min_pushes
         self.levels = levels
+        self.noop = noop
+        if noop:
+            self.actions, self.moves = MoveOrNothing, np.arange(-1, len(Move))
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(4, H, W) for planes, (3, H, W) for rgb."""
+        """(4, H, W) for planes, (3, H, W) for rgb, (7, H - 2, W - 2) for kinds."""
+        if self.observation == "kinds":
+            return (len(KINDS), self.height - 2, self.width - 2)
         return (4 if self.observation == "planes" else 3, self.height, self.width)
 
     def generate(self, seeds: Sequence[int] | np.ndarray) -> SokobanState:
@@ -106,7 +121,7 @@ class Sokoban:
 
         Args:
             state: N levels.
-            actions: [N] values of Move.
+            actions: [N] values of `actions`.
         """
         n = len(state)
         actions = np.asarray(actions)
@@ -114,13 +129,24 @@ class Sokoban:
             raise ValueError(f"actions must be [{n}] integers, got {actions.dtype} {list(actions.shape)}")
         boxes, player = state.boxes.copy(), np.empty_like(state.player)
         reward, ended = np.empty(n, np.float32), np.empty(n, bool)
-        illegal = kernels.step(state.walls, state.goals, boxes, state.player, actions, player, reward, ended)
+        idle = actions == 0 if self.noop else np.zeros(n, bool)
+        moves = np.where(idle, 0, actions.astype(np.int64) - 1) if self.noop else actions
+        illegal = kernels.step(state.walls, state.goals, boxes, state.player, moves, player, reward, ended)
         if illegal >= 0:
-            raise ValueError(f"level {illegal}: action {actions[illegal]} is not a Move (0 to 3)")
+            most = len(self.actions) - 1
+            raise ValueError(
+                f"level {illegal}: action {actions[illegal]} is not a {self.actions.__name__} (0 to {most})"
+            )
+        if idle.any():
+            boxes[idle], player[idle] = state.boxes[idle], state.player[idle]
+            ended[idle] = solved(state)[idle]
+            reward[idle] = np.where(ended[idle], np.float32(0), STEP_REWARD)
         return Step(SokobanState(state.walls, state.goals, boxes, player), reward, ended)
 
     def observe(self, state: SokobanState) -> np.ndarray:
-        """[N, 4, H, W] uint8 planes of 0 and 1, or [N, 3, H, W] colours; see `observation`."""
+        """[N, 4, H, W] uint8 planes of 0 and 1, [N, 3, H, W] colours, or [N, 7, H - 2, W - 2]; see `observation`."""
+        if self.observation == "kinds":
+            return (_kinds(state)[:, None, 1:-1, 1:-1] == KINDS[:, None, None]).astype(np.uint8)
         if self.observation == "rgb":
             return np.ascontiguousarray(rgb(state).transpose(0, 3, 1, 2))
         planes = np.empty((len(state), 4, *state.walls.shape[1:]), np.uint8)
@@ -138,6 +164,11 @@ class Sokoban:
 
 def rgb(state: SokobanState) -> np.ndarray:
     """[N, H, W, 3] uint8: one pixel a square, in Boxoban's colours (`COLOURS`)."""
+    return COLOURS[_kinds(state)]
+
+
+def _kinds(state: SokobanState) -> np.ndarray:
+    """[N, H, W] uint8: the number of each square's kind in `COLOURS`."""
     kinds = np.empty(state.walls.shape, np.uint8)
     kernels.kinds(state.walls, state.goals, state.boxes, state.player, kinds)
-    return COLOURS[kinds]
+    return kinds
