@@ -12,8 +12,10 @@ from torch.nn import functional
 
 from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
-from goalscope.policies.drc import RecurrentOutput
+from goalscope.policies.drc import DRC, RecurrentOutput
+from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
+from goalscope.policies.learned_planner.resnet import GuezResNet
 from goalscope.worlds.sokoban import Sokoban
 
 
@@ -147,6 +149,27 @@ def drc_step() -> tuple[SecondStep, Tensor]:
     return SecondStep(policy, x), x
 
 
+def published_drc(**form: Any) -> tuple[SecondStep, Tensor]:
+    """A recurrent policy in a form of the literature, small."""
+    policy, x = DRC(2, 2, 4, hidden=8, **form), torch.rand(3, form["planes"], 6, 6)
+    return SecondStep(policy, x), x
+
+
+LEARNED: dict[str, Any] = dict(
+    planes=3, size=6, kernel=4, encoder="linear", output="tanh", boundary="ring", skip="add"
+)
+EMERGENT: dict[str, Any] = dict(
+    planes=7,
+    size=6,
+    convolutions=1,
+    encoder="linear",
+    boundary="none",
+    pool="biased",
+    skip="concatenate",
+    actions=5,
+)
+
+
 def _settled(network: ResNet) -> ResNet:
     """Batch statistics that are not the initial ones."""
     network(torch.randn(16, 3, 8, 8))
@@ -162,6 +185,10 @@ MAKERS: dict[str, Any] = {
     "compact": lambda: (Compact(), torch.rand(3, 3, 13, 13)),
     "packaged": lambda: (load("mouse-topright").module, torch.rand(3, 3, 13, 13)),
     "packaged drc": drc_step,
+    "drc of learned-planner": lambda: published_drc(**LEARNED),
+    "drc of emergent-planning": lambda: published_drc(**EMERGENT),
+    "resnet of learned-planner": lambda: (GuezResNet((4, 6), (4, 3), 3, 6, 8), torch.rand(3, 3, 6, 6)),
+    "resnet of emergent-planning": lambda: (EmergentResNet(2, 4, 7, 6, 8), torch.rand(3, 7, 6, 6)),
     "convlstm": lambda: (ConvLSTM(), torch.randn(3, 3, 6, 6)),
     "transformer": lambda: (Transformer(), torch.randn(3, 6, 3)),
     "torch transformer": lambda: (TorchEncoder(), torch.randn(3, 6, 3)),

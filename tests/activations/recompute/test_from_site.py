@@ -17,7 +17,10 @@ from goalscope.activations import editing, sites
 from goalscope.activations.recompute.from_site import equal, recompute_from
 from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
+from goalscope.policies.drc import DRC
+from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
+from goalscope.policies.learned_planner.resnet import GuezResNet
 
 
 class BasicBlock(nn.Module):
@@ -143,6 +146,14 @@ def _drc() -> tuple[nn.Module, tuple]:
         return policy, (x, policy(x, policy.initial_carry(3)).carry)
 
 
+def _published_drc(planes: int, **form: Any) -> tuple[nn.Module, tuple]:
+    """A recurrent policy in a form of the literature, at the second step of a level."""
+    policy: Any = DRC(2, 2, 4, planes, 6, 8, **form).eval()
+    x = torch.rand(3, planes, 6, 6)
+    with torch.no_grad():
+        return policy, (x, policy(x, policy.initial_carry(3)).carry)
+
+
 def _modules() -> dict[str, tuple[nn.Module, tuple]]:
     torch.manual_seed(0)
     pixels = torch.rand(2, 3, 64, 64)
@@ -157,6 +168,14 @@ def _modules() -> dict[str, tuple[nn.Module, tuple]]:
         ),
         "resnet": (resnet.eval(), (torch.rand(3, 3, 12, 12),)),
         "packaged drc": _drc(),
+        "drc of learned-planner": _published_drc(
+            3, kernel=4, encoder="linear", output="tanh", boundary="ring", skip="add"
+        ),
+        "drc of emergent-planning": _published_drc(
+            7, convolutions=1, encoder="linear", boundary="none", pool="biased", skip="concatenate", actions=5
+        ),
+        "resnet of learned-planner": (GuezResNet((4, 6), (4, 3), 3, 6, 8).eval(), (torch.rand(3, 3, 6, 6),)),
+        "resnet of emergent-planning": (EmergentResNet(2, 4, 7, 6, 8).eval(), (torch.rand(3, 7, 6, 6),)),
         "convlstm": (ConvLSTM().eval(), (torch.rand(3, 3, 5, 5),)),
         "transformer": (Transformer().eval(), (torch.rand(3, 6, 5), torch.rand(3, 6, 1), 0.5)),
         "record": (WithRecord().eval(), (torch.rand(3, 2, 4),)),

@@ -200,3 +200,42 @@ def test_a_batch_of_levels_does_not_depend_on_the_others():
     together = world.generate([3, 1, 4])
     assert level_text(together, 1) == level_text(world.generate([1]))
     assert level_text(take(together, 2)) == level_text(together, 2)
+
+
+def test_doing_nothing_costs_a_step_and_changes_nothing():
+    world, plain = Sokoban(8, 8, 2, noop=True), Sokoban(8, 8, 2)
+    state = world.generate(range(40))
+    assert [a.name for a in world.actions] == ["NOTHING", *(m.name for m in plain.actions)]
+    assert world.moves.tolist() == [-1, 0, 1, 2, 3]
+    actions = np.arange(40) % 5
+    step, moved = world.step(state, actions), plain.step(state, np.maximum(actions - 1, 0))
+    idle = actions == 0
+    assert (step.state.boxes[idle] == state.boxes[idle]).all()
+    assert (step.state.player[idle] == state.player[idle]).all() and not step.ended[idle].any()
+    assert step.reward[idle] == pytest.approx(-0.1)
+    assert (step.state.player[~idle] == moved.state.player[~idle]).all()
+    assert (step.state.boxes[~idle] == moved.state.boxes[~idle]).all()
+    assert (step.reward[~idle] == moved.reward[~idle]).all()
+    with pytest.raises(ValueError, match=r"action 5 is not a MoveOrNothing \(0 to 4\)"):
+        world.step(state, np.full(40, 5))
+    with pytest.raises(ValueError, match=r"action -1 is not a MoveOrNothing"):
+        world.step(state, np.full(40, -1))
+
+
+def test_a_solved_level_stays_over_when_nothing_is_done():
+    world = Sokoban(4, 4, 1, noop=True)
+    step = world.step(world.parse("####\n#@*#\n####"), np.array([0]))
+    assert step.ended[0] and step.reward[0] == 0
+
+
+def test_kinds_are_one_plane_a_kind_without_the_outer_walls():
+    world = Sokoban(5, 6, 2, observation="kinds")
+    state = world.parse("######\n#+ $ #\n# *. #\n#  $ #\n######")
+    planes = world.observe(state)
+    assert planes.shape == (1, *world.observation_shape) == (1, 7, 3, 4) and planes.dtype == np.uint8
+    assert (planes.sum(1) == 1).all()
+    assert [tuple(square) for square in np.argwhere(planes[0, 2])] == [(0, 2), (2, 2)], "boxes"
+    assert [tuple(square) for square in np.argwhere(planes[0, 3])] == [(1, 1)], "box on goal"
+    assert [tuple(square) for square in np.argwhere(planes[0, 5])] == [(0, 0)], "player on goal"
+    assert [tuple(square) for square in np.argwhere(planes[0, 6])] == [(1, 2)], "goal"
+    assert not planes[0, 0].any() and not planes[0, 4].any()

@@ -139,18 +139,16 @@ class _Reader:
         shape, name, numbers = parts
         if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"the array before byte {self.at} has the shape {str(shape)[:80]}")
-        if name == "bfloat16":
-            whole = np.frombuffer(numbers[: len(numbers) // 2 * 2], "<u2").astype(np.uint32) << 16
-            array = whole.view(np.float32)
-        elif name in DTYPES:
-            dtype = np.dtype(name).newbyteorder("<")
-            array = np.frombuffer(numbers[: len(numbers) // dtype.itemsize * dtype.itemsize], dtype)
-        else:
+        if name != "bfloat16" and name not in DTYPES:
             raise ValueError(
                 f"the array before byte {self.at} is of the type {str(name)[:40]!r}, which is not read"
             )
-        if array.size != int(np.prod(shape, dtype=object)) or (array.size == 0 and len(numbers)):
+        dtype = np.dtype("uint16" if name == "bfloat16" else name).newbyteorder("<")
+        if len(numbers) != int(np.prod(shape, dtype=object)) * dtype.itemsize:
             raise ValueError(
                 f"the array before byte {self.at} is {shape} {name}, but has {len(numbers)} bytes of numbers"
             )
+        array = np.frombuffer(numbers, dtype)
+        if name == "bfloat16":  # the upper half of a float32
+            array = (array.astype(np.uint32) << 16).view(np.float32)
         return array.reshape(shape)
