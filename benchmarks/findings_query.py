@@ -31,7 +31,7 @@ QUERIES = (
     "SELECT run, estimate, low, high FROM findings WHERE id = 'reach.size.7' AND estimate > control_high ORDER BY run",
     "SELECT id, max(low) - min(high) AS gap FROM findings GROUP BY id ORDER BY gap DESC LIMIT 10",
 )
-COMMAND = "import sys, typer; from goalscope.commands.findings import findings; typer.run(findings)"
+COMMAND = "import sys; from goalscope.commands.main import main; main(['findings', *sys.argv[1:]])"
 
 
 def make(root: Path, folder: int) -> None:

@@ -12,7 +12,7 @@ from goalscope.evidence.argument import parse_argument
 from goalscope.evidence.forecast import parse_forecasts
 from goalscope.evidence.forecast import read_text as forecast_text
 from goalscope.files import decoded, read_text, text_encoding
-from goalscope.policies.checkpoint import _parse_config
+from goalscope.policies.names import parse_config
 from goalscope.worlds.maze import maze_text, parse_maze
 from goalscope.worlds.sokoban.text import read_level_file
 
@@ -62,6 +62,6 @@ def test_a_byte_order_mark_is_skipped_in_everything_that_is_read(tmp_path: Path)
     argument = 'title = "t"\ncase = "risk"\npolicy = "p"\n[[claim]]\nid = "a"\ntext = "s"\nrule = "a.b > 1"\n'
     assert parse_argument("\ufeff" + argument).claims[0].id == "a"
     config = b'{"architecture": {"name": "impala"}}'
-    assert _parse_config(b"\xef\xbb\xbf" + config, tmp_path) == _parse_config(config, tmp_path)
+    assert parse_config(b"\xef\xbb\xbf" + config, tmp_path) == parse_config(config, tmp_path)
     (tmp_path / "fen.txt").write_text("4k3/8/8/8/8/8/4P3/4K3 w - - 0 1", encoding="utf-8-sig")
     assert _is_fen(_text(str(tmp_path / "fen.txt"))) and _is_fen("\ufeff4k3/8/8/8/8/8/4P3/4K3 w - -")

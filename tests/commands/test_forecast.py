@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from goalscope.commands import forecast as forecast_cli
 from goalscope.commands import main as cli
 from goalscope.evidence.finding import Finding, write_findings
 from goalscope.evidence.ledger import verify
@@ -22,9 +21,6 @@ from goalscope.evidence.store import figure_of
 from goalscope.plots.charts import forest
 from goalscope.plots.figure import Figure, write_figures
 from goalscope.report.scoreboard import write_scoreboard
-
-if not any(group.name == "forecast" for group in cli.app.registered_groups):
-    cli.app.add_typer(forecast_cli.forecast_app, name="forecast")
 
 FILE = """\
 [[forecast]]

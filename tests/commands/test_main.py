@@ -11,18 +11,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from goalscope.commands import main as cli
+from goalscope.evidence.run_folder import RunFolder
 
 MAZE = "....C\n.###.\n.#...\n.#.##\nM#...\n"
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Runs a command in this process and gives its exit code."""
-    monkeypatch.setattr(sys, "argv", ["goalscope", *words])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        cli.main(words)
         sys.exit(0)
     code = stopped.value.code
     return code if isinstance(code, int) else 0
@@ -134,9 +135,45 @@ def test_an_interrupted_study_leaves_no_run_and_says_how_to_go_on(tmp_path: Path
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     said = process.stderr.read()
-    assert process.wait(timeout=120) == 2
-    assert "interrupted" in said and "Traceback" not in said
+    assert process.wait(timeout=120) == 130
+    assert "interrupted: no step of the study was finished" in said and "Traceback" not in said
     assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_is_130_and_says_what_is_kept(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        with RunFolder.create("run", {"seed": 1}) as run:
+            run.stage("measure-a", lambda: {"x": np.zeros(1)})
+            raise KeyboardInterrupt
+
+    def at_once() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.app.commands, "findings", stopped)
+    assert call(monkeypatch, "findings") == 130
+    said = capsys.readouterr().err
+    assert (
+        "interrupted: " in said
+        and "run.part keeps 1 finished step (measure-a): the same command skips it" in said
+    )
+    monkeypatch.setitem(cli.app.commands, "findings", at_once)
+    assert call(monkeypatch, "findings") == 130
+    assert "interrupted: nothing was written" in capsys.readouterr().err
+
+
+def test_force_replaces_a_finished_run_once_the_new_one_is_finished(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "run").mkdir()
+    (here / "run" / "run.json").write_text("old")
+    words = ("study", "maze", "--levels", "3", "--seed", "1", "--out", "run")
+    assert call(monkeypatch, *words) == 2
+    assert "run holds a finished run; --force replaces it" in capsys.readouterr().err
+    assert call(monkeypatch, *words, "--force") == 0
+    assert json.loads((here / "run" / "run.json").read_text())["provenance"]["seed"] == 1
+    assert os.listdir(here) == ["run"]
 
 
 def test_play_draws_the_maze(
@@ -158,14 +195,42 @@ def test_policies_lists_what_is_packaged(
     }
 
 
-def test_help_imports_nothing_heavy() -> None:
+HEAVY = ("torch", "numba", "numpy", "pyarrow", "scipy", "rich")
+QUICKLY = {
+    "help": ["study", "maze", "--help"],
+    "version": ["--version"],
+    "policies": ["policies"],
+    "unknown policy": ["study", "maze", "--policy", "mouse-toprigth"],
+    "finished folder": ["study", "maze-internals", "--out", "done"],
+    "finished folder of its name": ["study", "sokoban"],
+    "wrong number": ["study", "maze", "--levels", "0"],
+    "wrong seed": ["study", "chess", "--puzzles", "done/run.json", "--seed", "-1"],
+    "no puzzles": ["study", "chess", "--puzzles", "gone.csv"],
+    "wrong world": ["study", "maze-internals", "--world", "mars"],
+    "wrong option": ["train", "maze", "--stesp", "5"],
+    "unknown command": ["stduy"],
+    "no runs": ["findings", "--runs", "gone"],
+    "no verdict": ["findings", "--verdict", "true"],
+    "no such file": ["play", "gone.txt"],
+}
+
+
+def test_help_and_refusals_import_nothing_heavy(tmp_path: Path) -> None:
+    for name in ("done", "runs/sokoban-sokoban-small"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text("{}")
     code = (
-        "import sys; sys.argv = ['goalscope', 'study', 'maze', '--help']\n"
-        "from goalscope.commands.main import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'numba', 'numpy', 'pyarrow', 'matplotlib') if m in sys.modules])"
+        "import sys\nfrom goalscope.commands.main import main\n"
+        f"for words in {list(QUICKLY.values())}:\n"
+        "    try: main(words)\n"
+        "    except SystemExit as stop: print('code', stop.code)\n"
+        f"    print('loaded', [m for m in {HEAVY} if m in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert "--first-level" in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded")]
+    assert loaded == ["loaded []"] * len(QUICKLY)
+    codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
+    assert codes == ["code 0"] * 2 + ["code 2"] * (len(QUICKLY) - 3)
+    assert len(done.stderr.splitlines()) == len(QUICKLY) - 3
+    assert "--first-level" in done.stdout and "goalscope policies add maia-1900" in done.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goalscope.evidence import run_folder
+from goalscope.evidence import place, run_folder
 from goalscope.evidence.run_folder import RunFolder
 
 PROVENANCE = {"policy": "abc", "seed": 1, "levels": 100}
@@ -170,6 +170,43 @@ def test_finished_and_foreign_folders_are_refused(tmp_path: Path):
     with pytest.raises(FileExistsError):
         RunFolder.create(tmp_path / "link", PROVENANCE)
     assert (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_force_replaces_a_run_whole_and_nothing_else(
+    exchanges: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if not exchanges:
+        monkeypatch.setattr(place, "_exchange", lambda one, other: False)
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "run.json").write_text("old")
+    (out / "figure.svg").write_text("old")
+    with pytest.raises(Stop), RunFolder.create(out, PROVENANCE, force=True) as run:
+        run.write_json("run.json", {"new": 1})
+        raise Stop
+    assert (out / "run.json").read_text() == "old"
+    with RunFolder.create(out, PROVENANCE, force=True) as run:
+        run.write_json("run.json", {"new": 1})
+        assert (out / "run.json").read_text() == "old"
+        run.commit()
+    assert files(tmp_path) == ["run", "run/run.json"] and "new" in (out / "run.json").read_text()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(out)
+    for name in ("notes", "link", "notes/mine.txt"):
+        with pytest.raises(FileExistsError, match="is not a run"):
+            RunFolder.create(tmp_path / name, PROVENANCE, force=True)
+
+
+def test_a_run_that_cannot_take_its_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(place, "_exchange", lambda one, other: False)
+    out, part = tmp_path / "run", tmp_path / "gone.part"
+    out.mkdir()
+    (out / "run.json").write_text("old")
+    with pytest.raises(OSError):
+        place.take_place(part, out, force=True)
+    assert files(tmp_path) == ["run", "run/run.json"] and (out / "run.json").read_text() == "old"
 
 
 def test_a_part_folder_that_is_not_ours_is_not_cleared(tmp_path: Path):

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from goalscope import files
-from goalscope.policies import checkpoint
+from goalscope.policies import checkpoint, names
 from goalscope.policies.compact import Compact
 from goalscope.policies.impala import Impala
 
@@ -140,14 +140,14 @@ def packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_packaged_policies_are_listed_and_load_by_name(packages: Path):
     (packages / "notes").mkdir()
-    listed = checkpoint.packaged()
+    listed = names.packaged()
     assert [policy.name for policy in listed] == ["mouse-anywhere", "mouse-corner"]
     assert listed[1].card == "# mouse-corner\n" and listed[1].config == CONFIG
     assert checkpoint.load("mouse-corner").name == "mouse-corner"
 
 
 def test_every_policy_in_the_package_loads():
-    for policy in checkpoint.packaged():
+    for policy in names.packaged():
         loaded = checkpoint.load(policy.name)
         assert loaded.config == policy.config
         assert policy.card.strip(), f"{policy.name} has an empty card"

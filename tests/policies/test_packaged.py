@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goalscope.policies.checkpoint import PACKAGED, load, packaged, snapshots
+from goalscope.policies.checkpoint import load
+from goalscope.policies.names import PACKAGED, packaged, snapshots
 from goalscope.rollout import play
 from goalscope.worlds.maze import Maze
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from goalscope.policies.checkpoint import CARD, WEIGHTS, load, packaged
+from goalscope.policies.checkpoint import load
 from goalscope.policies.drc import DRC
+from goalscope.policies.names import CARD, WEIGHTS, packaged
 from goalscope.policies.resnet import ResNet, parameters
 from goalscope.training.sokoban.recipe import RECIPES, attempt
 from goalscope.worlds.contract import take

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
 
-from goalscope.commands.main import app
-from goalscope.policies.checkpoint import Policy, packaged
+from goalscope.commands.main import main
+from goalscope.policies.checkpoint import Policy
 from goalscope.policies.lc0 import Lc0
+from goalscope.policies.names import packaged
 from goalscope.viewing.chess import show_position
 
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R3K3 w Q - 0 1"
@@ -47,20 +47,25 @@ def test_positions_without_a_move_say_why(network: Policy, text: str, message: s
         show_position(network, text)
 
 
-def test_the_command_takes_a_fen_or_its_file_and_refuses_other_policies(tmp_path: Path) -> None:
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command that must be refused says."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["play", *words])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_command_takes_a_fen_or_its_file_and_refuses_other_policies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "position.fen").write_text(MATE_IN_ONE + "\n")
     mouse = packaged()[0].name
     for what in (MATE_IN_ONE, str(tmp_path / "position.fen")):
-        result = CliRunner().invoke(app, ["play", what, "--policy", mouse])
-        assert isinstance(result.exception, ValueError) and f"{mouse} is no chess network" in str(
-            result.exception
-        )
-    result = CliRunner().invoke(app, ["play", "8/8/8"])
-    assert isinstance(result.exception, FileNotFoundError) and "neither a file nor a FEN" in str(
-        result.exception
-    )
+        assert f"{mouse} is no chess network" in refused(capsys, what, "--policy", mouse)
+    assert "neither a file nor a FEN" in refused(capsys, "8/8/8")
 
 
-def test_a_mistake_in_the_fen_is_told_before_weights_that_are_not_there() -> None:
-    result = CliRunner().invoke(app, ["play", "7k/9/8/8/8/8/8/K7 w - - 0 1", "--policy", "maia-1900"])
-    assert isinstance(result.exception, ValueError) and "illegal FEN" in str(result.exception)
+def test_a_mistake_in_the_fen_is_told_before_weights_that_are_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "illegal FEN" in refused(capsys, "7k/9/8/8/8/8/8/K7 w - - 0 1", "--policy", "maia-1900")

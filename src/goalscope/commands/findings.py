@@ -1,4 +1,4 @@
-"""`goalscope findings` and `goalscope argument`: what the run folders say, as a table and as a case."""
+"""`goalscope findings` and `goalscope argument`: what the run folders say, as a list and as a case."""
 
 from __future__ import annotations
 
@@ -6,47 +6,62 @@ import datetime
 import decimal
 import math
 import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from goalscope.commands.parser import NARROW, WIDEST, Argument, Option, columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from goalscope.evidence.store import Store
 
-SHOWN = 200
-"""rows in the terminal; `--json` has them all"""
 _WIDTH = 160
 """of the table where the output is no terminal"""
-_EACH = "SELECT run, policy, id, standing, estimate, low, high, control, n, unit FROM findings ORDER BY run, policy, id"
-_RUNS = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders, at any depth.")]
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+_ESTIMATE = ("estimate", "low", "high")
+_RUNS = Annotated[Path, Option("Folder that holds the run folders, at any depth.")]
+_JSON = Annotated[bool, Option("Print JSON, and nothing else.")]
 
 
 def findings(
     runs: _RUNS = Path("runs"),
-    sql: Annotated[str | None, typer.Option(help="One SELECT over the table findings (DuckDB).")] = None,
+    policy: Annotated[str, Option("Only about this policy.")] = "",
+    study: Annotated[str, Option("Only of runs of this study, such as maze-internals.")] = "",
+    verdict: Annotated[
+        str, Option("Only these: supported, contradicted, inconclusive, untested or invalid.")
+    ] = "",
+    search: Annotated[str, Option("Only those with these words in id, question, method or site.")] = "",
+    sql: Annotated[str | None, Option("One SELECT over the table findings (DuckDB), of those.")] = None,
     json: _JSON = False,
 ) -> None:
-    """The findings of all run folders as one table."""
-    store = _open(runs)
-    table = store.query(_EACH if sql is None else sql) if sql is not None or not json else store.table
+    """The findings of all run folders, with their questions; options choose among them."""
+    _check_verdict(verdict)
+    store = _open(runs).chosen(policy, study, verdict, search)
+    table = store.table if sql is None else store.query(sql)
     if json:
         _print_json(_rows(table))
+    elif sql is None:
+        print_findings(_rows(table), columns() if sys.stdout.isatty() else WIDEST)
     else:
         _print_table(table)
 
 
+def _check_verdict(verdict: str) -> None:
+    """Refuses a word that no finding can have, before any is read."""
+    from goalscope.evidence.standing import STANDINGS
+
+    if verdict and verdict not in STANDINGS:
+        raise ValueError(f"--verdict is one of {', '.join(STANDINGS)}, got {verdict!r}")
+
+
 def argument(
-    file: Annotated[str, typer.Argument(help="A TOML file, or the name of a packaged argument.")],
+    file: Annotated[str, Argument("A TOML file, or the name of a packaged argument.")],
     runs: _RUNS = Path("runs"),
-    policy: Annotated[str | None, typer.Option(help="Instead of the policy that the file names.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the page (HTML) here.")] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Take the findings of quick runs too, and mark them.")
-    ] = False,
+    policy: Annotated[str | None, Option("Instead of the policy that the file names.")] = None,
+    out: Annotated[Path | None, Option("Write the page (HTML) here.")] = None,
+    quick: Annotated[bool, Option("Take the findings of quick runs too, and mark them.", "--quick")] = False,
     json: _JSON = False,
 ) -> None:
     """Which claims of a case stand, fall or have no evidence."""
@@ -93,6 +108,10 @@ def _with_figures(record: dict[str, Any], root: Path, page: Path) -> dict[str, A
 
 def _open(runs: Path, quick: bool = True) -> Store:
     """The store, with quick runs or without; what is left out of it is said on stderr."""
+    if not runs.is_dir():  # said before the readers of its files are loaded
+        raise FileNotFoundError(
+            f"{runs} is not a folder: give the folder that holds your run folders with --runs"
+        )
     from goalscope.evidence.store import open_store
 
     store = open_store(runs)
@@ -131,22 +150,49 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def print_findings(rows: Sequence[Mapping[str, Any]], width: int) -> None:
+    """The findings by run and policy: id, standing and numbers, the question below; as wide as there is room."""
+    widest = min(40, max((len(row["id"]) for row in rows), default=0))
+    before = None
+    for row in rows:
+        here = (row["run"], row["policy"])
+        if here != before:
+            print(("" if before is None else "\n") + printable(f"{row['run']}: {row['policy']}"))
+            before = here
+        numbers = f"{_measured(row)} {row['unit']}, n = {row['n']}; control {_measured(row, 'control')}"
+        standing = row["standing"] + " (quick)" * row["quick"]
+        if width >= NARROW:
+            lines = [f"{row['id']:{widest}}  {standing:12}  {numbers}", f"    {row['question']}"]
+        else:
+            lines = [row["id"], f"  {standing}", f"  {numbers}", f"  {row['question']}"]
+        for line in lines:
+            text = printable(line)
+            inner = " " * (len(text) - len(text.lstrip()) + 4)
+            print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent=inner))
+
+
+def _measured(row: Mapping[str, Any], name: str = "") -> str:
+    """'0.8 [0.7, 0.9]', of the estimate or of the control."""
+    value, low, high = (row[key] for key in ((name, f"{name}_low", f"{name}_high") if name else _ESTIMATE))
+    if value is None:
+        return "none"
+    interval = "" if low is None or high is None or low == high else f" [{low:.3g}, {high:.3g}]"
+    return f"{value:.3g}{interval}"
+
+
 def _print_table(table: pa.Table) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    rows = _rows(table.slice(0, SHOWN))
+    shown = Table(box=None, pad_edge=False)
+    rows = _rows(table)
     for name in table.column_names:
         numeric = any(isinstance(row[name], int | float) for row in rows)
         shown.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row.values()))
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(shown)
-    if len(table) > SHOWN:
-        print(f"{SHOWN} of {len(table):,} rows; --json has all, --sql chooses")
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(shown)
 
 
 def _cell(value: Any) -> str:

@@ -6,28 +6,25 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from goalscope.commands.findings import printable
+from goalscope.commands.parser import App, Argument, Option
 
-forecast_app = typer.Typer(
-    no_args_is_help=True, help="Write predictions down, resolve them from findings, score them."
-)
+forecast_app = App(help="Write predictions down, resolve them from findings, score them.")
 
-Ledger = Annotated[Path, typer.Option(help="The ledger file.")]
-Runs = Annotated[Path, typer.Option(help="Folder of run folders, or one run folder.")]
-Policies = Annotated[list[str] | None, typer.Option("--policy", help="Only this policy; may be given again.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Take the findings of quick runs too, and mark them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Ledger = Annotated[Path, Option("The ledger file.")]
+Runs = Annotated[Path, Option("Folder of run folders, or one run folder.")]
+Policies = Annotated[list[str] | None, Option("Only this policy; may be given again.", "--policy")]
+Quick = Annotated[bool, Option("Take the findings of quick runs too, and mark them.", "--quick")]
+AsJson = Annotated[bool, Option("Print JSON, and nothing else.", "--json")]
 LEDGER = Path("forecasts/ledger.jsonl")
 RUNS = Path("runs")
 
 
 @forecast_app.command("register")
 def register(
-    file: Annotated[str, typer.Argument(help="A TOML file of forecasts, or the packaged 'cheese_maze'.")],
+    file: Annotated[str, Argument("A TOML file of forecasts, or the packaged 'cheese_maze'.")],
     ledger: Ledger = LEDGER,
-    author: Annotated[str | None, typer.Option(help="Who registers [default: the user's name].")] = None,
+    author: Annotated[str | None, Option("Who registers [default: the user's name].")] = None,
     runs: Runs = RUNS,
 ) -> None:
     """Check a file of forecasts and write it into the ledger, for good."""
@@ -46,9 +43,7 @@ def register(
 @forecast_app.command("verify")
 def verify(
     ledger: Ledger = LEDGER,
-    published: Annotated[
-        str | None, typer.Option("--hash", help="A hash that was printed at registration.")
-    ] = None,
+    published: Annotated[str | None, Option("A hash that was printed at registration.", "--hash")] = None,
 ) -> None:
     """Say whether the ledger is whole: nothing edited, taken out, moved or cut off."""
     from goalscope.evidence.ledger import verify as check
@@ -90,7 +85,7 @@ def score(
     ledger: Ledger = LEDGER,
     runs: Runs = RUNS,
     policy: Policies = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the page [default: the ledger's].")] = None,
+    out: Annotated[Path | None, Option("Folder of the page [default: the ledger's].")] = None,
     quick: Quick = False,
     json: AsJson = False,
 ) -> None:

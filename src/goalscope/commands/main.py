@@ -1,46 +1,30 @@
-"""The commands. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
+"""The commands. Nothing heavy is imported before a command runs, so that `--help` and refusals answer at once."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
-import typer
-
+from goalscope import __version__
 from goalscope.commands.findings import argument, findings
 from goalscope.commands.forecast import forecast_app
+from goalscope.commands.parser import App, Argument, run
 from goalscope.commands.play import play
 from goalscope.commands.study import study_app
 from goalscope.commands.train import train_app
 
 INTERRUPTED = 130
-"""what typer makes of Ctrl-C"""
-
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
-policies_app = typer.Typer(help="What is packaged, and what can be fetched.")
-app.add_typer(study_app, name="study")
-app.add_typer(train_app, name="train")
-app.add_typer(policies_app, name="policies")
-app.add_typer(forecast_app, name="forecast")
-app.command("findings")(findings)
-app.command("argument")(argument)
-app.command("play")(play)
+"""exit code after Ctrl-C, as shells have it"""
+REFUSED = 2
+"""exit code where a user can mend what was wrong"""
 
 
-@app.callback()
-def goalscope() -> None:
-    """Finds out what a trained policy network pursues, and how."""
-
-
-@policies_app.callback(invoke_without_command=True)
-def policies(context: typer.Context) -> None:
-    """What is packaged, and what can be fetched (`policies add NAME`)."""
-    if context.invoked_subcommand is not None:
-        return
-    from goalscope.policies.checkpoint import packaged, snapshots
+def policies() -> None:
+    """Lists what is packaged, and what can be fetched."""
     from goalscope.policies.download import SOURCES, place
+    from goalscope.policies.names import packaged, snapshots
 
     for policy in packaged():
         summary = next(line for line in policy.card.splitlines() if line and not line.startswith("#"))
@@ -53,30 +37,52 @@ def policies(context: typer.Context) -> None:
         print(f"{'':22} {place(name) if place(name).is_file() else f'goalscope policies add {name}'}")
 
 
+policies_app = App("What is packaged, and what can be fetched (`policies add NAME`).", alone=policies)
+
+
 @policies_app.command("add")
-def policies_add(name: Annotated[str, typer.Argument(help="Of a policy that can be fetched.")]) -> None:
+def policies_add(name: Annotated[str, Argument("Of a policy that can be fetched.")]) -> None:
     """Fetch a policy from its public source; going on where an earlier fetch was cut off."""
     from goalscope.policies.download import fetch
 
     print(fetch(name, progress=_progress))
 
 
+app = App("Finds out what a trained policy network pursues, and how.")
+app.commands |= {
+    "study": study_app,
+    "findings": findings,
+    "play": play,
+    "policies": policies_app,
+    "train": train_app,
+    "forecast": forecast_app,
+    "argument": argument,
+}
+
+
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Entry point: errors that a user can mend are one line on stderr and exit code 2, Ctrl-C is 130.
+
+    Args:
+        words: of the command line, without the program; None takes those that the process was given.
+    """
     try:
-        app(prog_name="goalscope")
-    except SystemExit as stop:
-        if stop.code != INTERRUPTED:
-            raise
-        print("interrupted: nothing is lost, the same command goes on from here", file=sys.stderr)
-        sys.exit(2)
+        run(app, sys.argv[1:] if words is None else words, "goalscope", f"goalscope {__version__}")
+        sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        kept = "; ".join(getattr(stop, "__notes__", ())) or "nothing was written"
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, KeyError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         if isinstance(error, ModuleNotFoundError) and error.name == "chess":
             message = "chess needs python-chess (GPL-3.0+): pip install 'goalscope[chess]'"
         print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(REFUSED)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from goalscope.commands.parser import Argument, Option
 from goalscope.viewing.kinds import is_fen as _is_fen
 from goalscope.viewing.kinds import is_sokoban as _is_sokoban
 from goalscope.viewing.kinds import text_of as _text
 
 
 def play(
-    what: Annotated[
-        str, typer.Argument(help="A file with the text of a maze, a Sokoban level or a FEN; or a FEN.")
-    ],
+    what: Annotated[str, Argument("A file with the text of a maze, a Sokoban level or a FEN; or a FEN.")],
     policy: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Name, path of a checkpoint, or file.py:factory [default: mouse-topright; sokoban-small; for chess "
             "maia-1900]."
         ),
     ] = None,
-    thinking: Annotated[int, typer.Option(help="Sokoban: looks at the level before the first move.")] = 0,
+    thinking: Annotated[int, Option("Sokoban: looks at the level before the first move.")] = 0,
 ) -> None:
     """Show a maze with a policy's arrows, a Sokoban level as it is played, or a chess position with its likeliest moves."""
     text = _text(what)

@@ -5,31 +5,29 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from goalscope.commands.parser import App, Option
 from goalscope.studies import study
 
 if TYPE_CHECKING:
     from goalscope.studies.about import Outcome
 
-study_app = typer.Typer(
-    no_args_is_help=True, help="Answer one question about a policy, with evidence and a report."
-)
+study_app = App(help="Answer one question about a policy, with evidence and a report.")
 
 PolicyName = Annotated[
     str,
-    typer.Option(help="Packaged name, path of a checkpoint, or file.py:factory, which makes a torch module."),
+    Option("Packaged name, path of a checkpoint, or file.py:factory, which makes a torch module."),
 ]
-World = Annotated[str, typer.Option(help="'maze' (symbolic planes) or 'procgen' (pixels).")]
-Distribution = Annotated[str | None, typer.Option(help="Procgen's 'easy' or 'hard'.")]
-Blank = Annotated[
-    str | None, typer.Option(help="The untrained control, as --policy [default: made from the policy].")
-]
-FirstLevel = Annotated[int, typer.Option(help="Number of the first level; the others follow.")]
+World = Annotated[str, Option("'maze' (symbolic planes) or 'procgen' (pixels).")]
+Distribution = Annotated[str | None, Option("Procgen's 'easy' or 'hard'.")]
+Blank = Annotated[str | None, Option("The untrained control, as --policy [default: made from the policy].")]
+FirstLevel = Annotated[int, Option("Number of the first level; the others follow.")]
 NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Measure anew what was measured before, and keep nothing of it.")
+    bool, Option("Measure anew what was measured before, and keep nothing of it.", "--no-cache")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")]
+Force = Annotated[
+    bool, Option("Replace a finished run of this name, once the new one is finished.", "--force")
+]
+AsJson = Annotated[bool, Option("Print the findings as JSON, and nothing else.", "--json")]
 
 
 @study_app.command("maze")
@@ -38,22 +36,24 @@ def study_maze(
     world: World = "maze",
     distribution: Distribution = None,
     first_level: FirstLevel = 0,
-    levels: Annotated[int, typer.Option(help="How many levels.")] = 500,
-    seed: Annotated[int, typer.Option(help="Of bootstrap, splits and sampled walks.")] = 0,
-    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/maze-POLICY].")] = None,
-    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    levels: Annotated[int, Option("How many levels.")] = 500,
+    seed: Annotated[int, Option("Of bootstrap, splits and sampled walks.")] = 0,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/maze-POLICY].")] = None,
+    device: Annotated[str, Option("Where the policy runs: cpu, cuda.")] = "cpu",
     size: Annotated[
-        int | None, typer.Option(help="Side of the mazes, for a network without an attribute `size`.")
+        int | None, Option("Side of the mazes, for a network without an attribute `size`.")
     ] = None,
     blank: Blank = None,
     no_cache: NoCache = False,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
     _show(
         study(
             "maze", policy, world=world, distribution=distribution, first_level=first_level, levels=levels,
-            seed=seed, out=out, device=device, size=size, blank=blank, no_cache=no_cache, say=_progress,
+            seed=seed, out=out, device=device, size=size, blank=blank, no_cache=no_cache,
+            force=force, say=_progress,
         ),
         json,
     )  # fmt: skip
@@ -65,18 +65,17 @@ def study_maze_internals(
     world: World = "maze",
     distribution: Distribution = None,
     first_level: FirstLevel = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the mazes: a first look.")] = False,
-    seed: Annotated[int, typer.Option(help="Of bootstrap, splits, donors, targets and noise.")] = 0,
-    out: Annotated[
-        str | None, typer.Option(help="Run folder to make [default: runs/maze-internals-POLICY].")
-    ] = None,
+    quick: Annotated[bool, Option("A quarter of the mazes: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of bootstrap, splits, donors, targets and noise.")] = 0,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/maze-internals-POLICY].")] = None,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Which activations carry the goal, and can it be edited, moved, or trained away?"""
     _show(
         study(
             "maze-internals", policy, world=world, distribution=distribution, first_level=first_level,
-            quick=quick, seed=seed, out=out, say=_progress,
+            quick=quick, seed=seed, out=out, force=force, say=_progress,
         ),
         json,
     )  # fmt: skip
@@ -86,27 +85,26 @@ def study_maze_internals(
 def study_sokoban(
     policy: PolicyName = "sokoban-small",
     levels: Annotated[
-        str | None, typer.Option(help="A file of Boxoban or XSB levels, beside the generated ones.")
+        str | None, Option("A file of Boxoban or XSB levels, beside the generated ones.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A fifth of the levels: a first look.")] = False,
-    seed: Annotated[int, typer.Option(help="Of bootstrap, moments, shortcuts and random vectors.")] = 0,
-    out: Annotated[
-        str | None, typer.Option(help="Run folder to make [default: runs/sokoban-POLICY].")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the boards, for an own network.")] = None,
-    boxes: Annotated[int | None, typer.Option(help="How many boxes, for an own network.")] = None,
+    quick: Annotated[bool, Option("A fifth of the levels: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of bootstrap, moments, shortcuts and random vectors.")] = 0,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/sokoban-POLICY].")] = None,
+    size: Annotated[int | None, Option("Side of the boards, for an own network.")] = None,
+    boxes: Annotated[int | None, Option("How many boxes, for an own network.")] = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="Where an own network keeps [N, C, H, W] activations; repeatable."),
+        Option("Where an own network keeps [N, C, H, W] activations; repeatable."),
     ] = None,
     blank: Blank = None,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Does it plan, does the plan cause its moves, and what does thinking longer buy?"""
     _show(
         study(
             "sokoban", policy, levels=levels, quick=quick, seed=seed, out=out, size=size, boxes=boxes,
-            sites=tuple(site) if site else None, blank=blank, say=_progress,
+            sites=tuple(site) if site else None, blank=blank, force=force, say=_progress,
         ),
         json,
     )  # fmt: skip
@@ -114,26 +112,27 @@ def study_sokoban(
 
 @study_app.command("chess")
 def study_chess(
-    puzzles: Annotated[str, typer.Option(help="Puzzle file of Lichess, .csv or .parquet.")],
+    puzzles: Annotated[str, Option("Puzzle file of Lichess, .csv or .parquet.")],
     strong: Annotated[
-        str, typer.Option(help="The network in question: name, path of its file, or file.py:factory.")
+        str, Option("The network in question: name, path of its file, or file.py:factory.")
     ] = "maia-1900",
-    weak: Annotated[str, typer.Option(help="A weaker one, which says what is hard or forced.")] = "maia-1100",
-    limit: Annotated[int | None, typer.Option(help="Rows of the file to read [default: all].")] = None,
-    seed: Annotated[int, typer.Option(help="Of bootstrap, splits, draws and the untrained network.")] = 0,
+    weak: Annotated[str, Option("A weaker one, which says what is hard or forced.")] = "maia-1100",
+    limit: Annotated[int | None, Option("Rows of the file to read [default: all].")] = None,
+    seed: Annotated[int, Option("Of bootstrap, splits, draws and the untrained network.")] = 0,
     engine: Annotated[
-        str | None, typer.Option(help="A UCI engine that checks lines, such as 'stockfish' [default: none].")
+        str | None, Option("A UCI engine that checks lines, such as 'stockfish' [default: none].")
     ] = None,
-    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/chess-STRONG].")] = None,
-    device: Annotated[str, typer.Option(help="Where the networks run: cpu, cuda.")] = "cpu",
+    out: Annotated[str | None, Option("Run folder to make [default: runs/chess-STRONG].")] = None,
+    device: Annotated[str, Option("Where the networks run: cpu, cuda.")] = "cpu",
     blank: Blank = None,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Does a chess network look ahead, or does it choose its first move without the later ones?"""
     _show(
         study(
             "chess", strong, puzzles=puzzles, weak=weak, limit=limit, seed=seed, out=out, device=device,
-            engine=engine, blank=blank, say=_progress,
+            engine=engine, blank=blank, force=force, say=_progress,
         ),
         json,
     )  # fmt: skip
@@ -143,23 +142,24 @@ def study_chess(
 def study_goals(
     policy: PolicyName,
     world: Annotated[
-        str, typer.Option(help="maze, minigrid:ID, procgen:GAME, or file.py:factory, which makes a world.")
+        str, Option("maze, minigrid:ID, procgen:GAME, or file.py:factory, which makes a world.")
     ],
     first_level: FirstLevel = 0,
-    levels: Annotated[int, typer.Option(help="How many levels.")] = 100,
-    quick: Annotated[bool, typer.Option("--quick", help="25 levels at most: a first look.")] = False,
-    seed: Annotated[int, typer.Option(help="Of draws, bootstrap, splits and sampled play.")] = 0,
-    limit: Annotated[int, typer.Option(help="States of a level at most, for exact answers.")] = 5000,
-    out: Annotated[str | None, typer.Option(help="Run folder to make [default: runs/goals-POLICY].")] = None,
-    device: Annotated[str, typer.Option(help="Where the policy runs: cpu, cuda.")] = "cpu",
+    levels: Annotated[int, Option("How many levels.")] = 100,
+    quick: Annotated[bool, Option("25 levels at most: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of draws, bootstrap, splits and sampled play.")] = 0,
+    limit: Annotated[int, Option("States of a level at most, for exact answers.")] = 5000,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/goals-POLICY].")] = None,
+    device: Annotated[str, Option("Where the policy runs: cpu, cuda.")] = "cpu",
     blank: Blank = None,
+    force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Which of a world's things and places does it pursue, also where training never put them?"""
     _show(
         study(
             "goals", policy, world=world, first_level=first_level, levels=levels, quick=quick, seed=seed,
-            limit=limit, out=out, device=device, blank=blank, say=_progress,
+            limit=limit, out=out, device=device, blank=blank, force=force, say=_progress,
         ),
         json,
     )  # fmt: skip

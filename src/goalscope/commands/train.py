@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from goalscope.commands.parser import App, Option
 
-train_app = typer.Typer(no_args_is_help=True, help="Train a policy; going on where an earlier run stopped.")
+train_app = App(help="Train a policy; going on where an earlier run stopped.")
 
 Precision = Annotated[
     str | None,
-    typer.Option(
-        help="Of the convolutions: 'bfloat16' or 'float32' [default: what is quick on this machine]."
-    ),
+    Option("Of the convolutions: 'bfloat16' or 'float32' [default: what is quick on this machine]."),
 ]
 
 
@@ -20,32 +18,26 @@ Precision = Annotated[
 def train_maze(
     recipe: Annotated[
         str,
-        typer.Option(
-            help="'ppo' on symbolic planes; 'planner', which thinks for some ticks, or 'reflex', of equal size without "
+        Option(
+            "'ppo' on symbolic planes; 'planner', which thinks for some ticks, or 'reflex', of equal size without "
             "recurrence, by imitation of shortest paths."
         ),
     ] = "ppo",
     cheese_region: Annotated[
-        int | None, typer.Option(help="Cheese in the top-right r x r; anywhere if not given. Of 'ppo'.")
+        int | None, Option("Cheese in the top-right r x r; anywhere if not given. Of 'ppo'.")
     ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the world, odd [default: 13; 25 of the others].")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
+    size: Annotated[int | None, Option("Side of the world, odd [default: 13; 25 of the others].")] = None,
+    seed: Annotated[int, Option("Of weights, levels and actions.")] = 1,
     steps: Annotated[
         int | None,
-        typer.Option(
-            help="Environment steps [default: 5,000,000], or updates of the others [default: 60,000]."
-        ),
+        Option("Environment steps [default: 5,000,000], or updates of the others [default: 60,000]."),
     ] = None,
     precision: Precision = None,
     out: Annotated[
         str | None,
-        typer.Option(
-            help="Folder of the run [default: runs/train-maze-R-SIZE-SEED, R the region or the recipe]."
-        ),
+        Option("Folder of the run [default: runs/train-maze-R-SIZE-SEED, R the region or the recipe]."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, Option("cpu or cuda.")] = "cpu",
 ) -> None:
     """The recipes of the packaged mice: PPO on symbolic planes, or imitation of shortest paths."""
     if recipe != "ppo":
@@ -69,19 +61,19 @@ def train_maze(
 @train_app.command("minigrid")
 def train_minigrid(
     environment: Annotated[
-        str, typer.Option(help="Of the package minigrid, square, with one goal square.")
+        str, Option("Of the package minigrid, square, with one goal square.")
     ] = "MiniGrid-Empty-Random-6x6-v0",
     goal: Annotated[
-        str, typer.Option(help="'fixed' is where the environment puts it, 'anywhere' any empty square.")
+        str, Option("'fixed' is where the environment puts it, 'anywhere' any empty square.")
     ] = "fixed",
-    seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
-    steps: Annotated[int, typer.Option(help="Environment steps.")] = 200_000,
+    seed: Annotated[int, Option("Of weights, levels and actions.")] = 1,
+    steps: Annotated[int, Option("Environment steps.")] = 200_000,
     precision: Precision = None,
     out: Annotated[
         str | None,
-        typer.Option(help="Folder of the run [default: runs/train-minigrid-ENVIRONMENT-GOAL-SEED]."),
+        Option("Folder of the run [default: runs/train-minigrid-ENVIRONMENT-GOAL-SEED]."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, Option("cpu or cuda.")] = "cpu",
 ) -> None:
     """The recipe of the packaged MiniGrid agents: PPO on the view of the whole room."""
     from goalscope.training.minigrid.recipe import train_minigrid as train
@@ -91,17 +83,15 @@ def train_minigrid(
 
 @train_app.command("finetune")
 def train_finetune(
-    policy: Annotated[str, typer.Option(help="Packaged mouse, or path of one.")] = "mouse-topright",
+    policy: Annotated[str, Option("Packaged mouse, or path of one.")] = "mouse-topright",
     reward: Annotated[
-        str, typer.Option(help="'cheese' (anywhere), 'flipped', or the controls 'same' and 'random'.")
+        str, Option("'cheese' (anywhere), 'flipped', or the controls 'same' and 'random'.")
     ] = "cheese",
-    steps: Annotated[
-        int, typer.Option(help="Environment steps, less than a tenth of the training's.")
-    ] = 450_000,
-    seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
+    steps: Annotated[int, Option("Environment steps, less than a tenth of the training's.")] = 450_000,
+    seed: Annotated[int, Option("Of levels and actions.")] = 1,
     precision: Precision = None,
     out: Annotated[
-        str | None, typer.Option(help="Folder of the run [default: runs/finetune-POLICY-REWARD-SEED].")
+        str | None, Option("Folder of the run [default: runs/finetune-POLICY-REWARD-SEED].")
     ] = None,
 ) -> None:
     """Train a mouse on, for the cheese alone or against it, and the controls of that."""
@@ -113,17 +103,15 @@ def train_finetune(
 @train_app.command("sokoban")
 def train_sokoban(
     recipe: Annotated[
-        str, typer.Option(help="'sokoban-small' (8 x 8, 2 boxes) or 'sokoban-boxoban' (10 x 10, 4 boxes).")
+        str, Option("'sokoban-small' (8 x 8, 2 boxes) or 'sokoban-boxoban' (10 x 10, 4 boxes).")
     ] = "sokoban-small",
-    network: Annotated[str, typer.Option(help="'drc', or 'resnet' without memory, of equal size.")] = "drc",
-    seed: Annotated[int, typer.Option(help="Of weights, levels and actions.")] = 1,
-    steps: Annotated[int | None, typer.Option(help="States it is taught in [default: the recipe's].")] = None,
-    data: Annotated[str | None, typer.Option(help="Folder of the Boxoban levels, for that recipe.")] = None,
+    network: Annotated[str, Option("'drc', or 'resnet' without memory, of equal size.")] = "drc",
+    seed: Annotated[int, Option("Of weights, levels and actions.")] = 1,
+    steps: Annotated[int | None, Option("States it is taught in [default: the recipe's].")] = None,
+    data: Annotated[str | None, Option("Folder of the Boxoban levels, for that recipe.")] = None,
     precision: Precision = None,
-    out: Annotated[
-        str | None, typer.Option(help="Folder of the run [default: runs/train-RECIPE-NETWORK-SEED].")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    out: Annotated[str | None, Option("Folder of the run [default: runs/train-RECIPE-NETWORK-SEED].")] = None,
+    device: Annotated[str, Option("cpu or cuda.")] = "cpu",
 ) -> None:
     """The recipes of the packaged Sokoban players: imitation of a solver, in their own states."""
     from goalscope.training.sokoban.recipe import train_sokoban as train
@@ -133,16 +121,14 @@ def train_sokoban(
 
 @train_app.command("sokoban-ppo")
 def train_sokoban_ppo(
-    policy: Annotated[str, typer.Option(help="Name, or path of a Sokoban player.")] = "sokoban-small",
-    steps: Annotated[int, typer.Option(help="Environment steps.")] = 3_000_000,
-    seed: Annotated[int, typer.Option(help="Of levels and actions.")] = 1,
+    policy: Annotated[str, Option("Name, or path of a Sokoban player.")] = "sokoban-small",
+    steps: Annotated[int, Option("Environment steps.")] = 3_000_000,
+    seed: Annotated[int, Option("Of levels and actions.")] = 1,
     out: Annotated[
         str | None,
-        typer.Option(
-            help="Folder of the run [default: runs/improve-POLICY-SEED; of a path, POLICY-SHA256-SEED]."
-        ),
+        Option("Folder of the run [default: runs/improve-POLICY-SEED; of a path, POLICY-SHA256-SEED]."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, Option("cpu or cuda.")] = "cpu",
 ) -> None:
     """Go on from imitation by PPO, on generated levels of the policy's own size."""
     from goalscope.training.ppo import PPO

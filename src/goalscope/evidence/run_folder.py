@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
+from goalscope.evidence.place import refuse_taken, take_place
 from goalscope.files import whole_file, write_whole
 
 _WORK = ".work"
@@ -35,18 +36,21 @@ class RunFolder:
         resumed: whether an earlier, killed run of the same provenance is continued.
     """
 
-    def __init__(self, out: Path, part: Path, lock: int, resumed: bool):
+    def __init__(self, out: Path, part: Path, lock: int, resumed: bool, force: bool = False):
         self.path, self.resumed = part, resumed
-        self._out, self._part, self._lock = out, part, lock
+        self._out, self._part, self._lock, self._force = out, part, lock, force
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> RunFolder:
+    def create(
+        cls, path: str | os.PathLike[str], provenance: Mapping[str, Any], force: bool = False
+    ) -> RunFolder:
         """Opens `PATH.part`, new or left behind by a killed run of the same provenance.
 
         Args:
             path: where the finished run shall be; at most an empty folder may stand there.
             provenance: plain JSON that says what is run (policy, world, seeds, code). No time of day in it,
                 since it decides whether a killed run is the same run.
+            force: whether a finished run at `path` is replaced by `commit`; it stands until then.
 
         Raises:
             FileExistsError: something stands at `path`.
@@ -60,14 +64,14 @@ class RunFolder:
             text = json.dumps(provenance, indent=2, sort_keys=True, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"the provenance of {out} must be plain JSON: {error}") from error
-        _refuse_existing(out)
+        refuse_taken(out, force)
         try:
             _refuse_foreign(part)
             (part / _WORK).mkdir(parents=True, exist_ok=True)
             lock = os.open(part / _WORK / "lock", os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 _take(lock, out, part)
-                return cls(out, part, lock, _claim(part, text))
+                return cls(out, part, lock, _claim(part, text), force)
             except BaseException:
                 os.close(lock)
                 raise
@@ -85,8 +89,11 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Gives the folder free; a run that stored no stage leaves nothing, any other one can be resumed."""
-        if self.path == self._part and not any((self._part / _WORK).glob("*.npz")):
+        kept = sorted(unquote(path.stem) for path in (self._part / _WORK).glob("*.npz"))
+        if self.path == self._part and not kept:
             shutil.rmtree(self._part, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(_what_is_kept(self._part, kept))
         os.close(self._lock)
         if isinstance(error, OSError) and error.errno in _MENDABLE:
             raise OSError(
@@ -144,18 +151,19 @@ class RunFolder:
         Raises:
             FileExistsError: something has come to stand there meanwhile.
         """
-        _refuse_existing(self._out)
-        os.replace(self._part, self._out)
+        take_place(self._part, self._out, self._force)
         self.path = self._out
         shutil.rmtree(self._out / _WORK, ignore_errors=True)
         return self._out
 
 
-def _refuse_existing(out: Path) -> None:
-    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
-        return
-    what = "holds a finished run" if (out / "run.json").is_file() else "exists and is not a run"
-    raise FileExistsError(f"{out} {what}; choose another output folder, or move that one away")
+def _what_is_kept(part: Path, stages: list[str]) -> str:
+    """What whoever interrupts a run is told."""
+    if not stages:
+        return "no step of the study was finished: the same command begins anew"
+    listed = ", ".join(stages) if len(stages) < 9 else f"{', '.join(stages[:8])} and {len(stages) - 8} more"
+    steps, them = ("step", "it") if len(stages) == 1 else ("steps", "them")
+    return f"{part} keeps {len(stages)} finished {steps} ({listed}): the same command skips {them}"
 
 
 def _refuse_foreign(part: Path) -> None:
@@ -183,7 +191,7 @@ def _take(lock: int, out: Path, part: Path) -> None:
     current = part / _WORK / "lock"
     if not current.exists() or not os.path.samestat(os.fstat(lock), current.stat()):
         # Between opening and locking, the other process has finished and its folder has gone to OUT.
-        _refuse_existing(out)
+        refuse_taken(out)
         raise ValueError(
             f"{part} was given up by another process at this moment; give the same command again"
         )

@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -91,6 +92,34 @@ class Store:
             raise KeyError(f"no finding about the policy {policy!r} in {self.root}; {hint}")
         return tuple((row["run"], from_row(row)) for row in rows)
 
+    def chosen(self, policy: str = "", study: str = "", verdict: str = "", search: str = "") -> Store:
+        """The same with some of the findings; '' takes all.
+
+        Args:
+            policy: its name.
+            study: of whose runs, as `run.json` names it.
+            verdict: their standing, one of `standing.STANDINGS`.
+            search: words that all stand in the id, the question, the method or the site, in any case of letters.
+
+        Raises:
+            KeyError: no finding is left; the message says what there is.
+        """
+        table = self.table
+        for column, wanted in (("policy", policy), ("standing", verdict)):
+            if wanted:
+                table = _having(table, table[column], wanted, column)
+        if study:
+            of_run = {run: _study_of(self.root / run) for run in set(table["run"].to_pylist())}
+            studies = pa.array([of_run[run] for run in table["run"].to_pylist()], pa.string())
+            table = _having(table, studies, study, "study")
+        for word in search.lower().split():
+            texts = _texts(table)
+            found = [word in text for text in texts]
+            if not any(found):
+                raise KeyError(_nowhere(word, table, texts))
+            table = table.filter(pa.array(found))
+        return Store(self.root, self.runs, table, self.problems)
+
     def whole(self) -> Store:
         """The same without the findings of quick runs, which are named among the problems."""
         runs = sorted(set(self.table.filter(pc.field("quick"))["run"].to_pylist()))
@@ -124,6 +153,42 @@ class Store:
         if twice:
             raise ValueError(f"SQL: two columns are called {', '.join(sorted(twice))}; rename one with AS")
         return answer
+
+
+def _having(table: pa.Table, values: pa.Array | pa.ChunkedArray, wanted: str, what: str) -> pa.Table:
+    """The rows whose value is the one that is wanted."""
+    found = table.filter(pa.array([value == wanted for value in values.to_pylist()]))
+    if len(found):
+        return found
+    there = sorted(value for value in values.unique().to_pylist() if value)
+    near = get_close_matches(wanted, there, n=1)
+    raise KeyError(
+        f"none of the {len(table):,} findings has the {what} {wanted!r}; "
+        + (f"did you mean {near[0]}?" if near else f"there is {', '.join(there) or 'none'}")
+    )
+
+
+def _texts(table: pa.Table) -> list[str]:
+    """What of each finding is searched, in small letters."""
+    columns = (table[name].to_pylist() for name in ("id", "question", "method", "site"))
+    return ["\n".join(parts).lower() for parts in zip(*columns, strict=True)]
+
+
+def _nowhere(word: str, table: pa.Table, texts: list[str]) -> str:
+    """What is said of a word that no finding has."""
+    words = {part for text in texts for part in re.split(r"[^\w]+", text) if len(part) > 2}
+    near = get_close_matches(word, sorted(words), n=1)
+    kinds = sorted({identifier.split(".")[0] for identifier in table["id"].to_pylist()})
+    hint = f"did you mean {near[0]}?" if near else f"their ids begin with {', '.join(kinds)}"
+    return f"none of the {len(table):,} findings has {word!r} in its id, question, method or site; {hint}"
+
+
+def _study_of(run: Path) -> str:
+    """What `run.json` calls the study of a run; '' where it does not say."""
+    try:
+        return str(json.loads(read_text(run / "run.json"))["provenance"]["study"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # a run without a word of its study is a run of no study that could be asked for
 
 
 def _sql_error(error: Exception) -> str:

@@ -6,9 +6,10 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 LARGEST_ARGUMENT = 4096
 """of an integer in a config's architecture: a bound on what a damaged file can make us build"""

@@ -1,4 +1,4 @@
-"""Files to modules and back: `load`, `save`, and what is packaged.
+"""Files to modules and back: `load`, `save`; names and paths are read in `names.py`.
 
 Our own checkpoints are a folder: `model.safetensors` (weights, with a copy of the config in its metadata, so
 that the file also stands alone), `config.json` (architecture, world, training) and `README.md` (the model
@@ -21,17 +21,15 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from goalscope.files import decoded, write_folder
-from goalscope.policies import download, foreign
-from goalscope.policies.architectures import ARCHITECTURES, arguments_of, check_layers, near_matches
+from goalscope.files import write_folder
+from goalscope.policies import foreign
+from goalscope.policies.architectures import arguments_of, check_layers
+from goalscope.policies.names import CARD, CONFIG, WEIGHTS, located, named, parse_config, read_bytes
 from goalscope.policies.starter import FIRST, arguments_from
 from goalscope.policies.weights import check_numbers, read_tensors, unwrapped
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import whole_number
 
-PACKAGED = Path(__file__).parent / "packaged"
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-SNAPSHOTS = "snapshots"
 METADATA_KEY = "goalscope"
 
 
@@ -51,42 +49,6 @@ class Policy:
     """`architecture` (name and arguments), and where known `world` and `training`"""
     make: Callable[[], nn.Module] | None = None
     """makes the same network with fresh weights; None where the config names an architecture of ours"""
-
-
-@dataclass(frozen=True)
-class Packaged:
-    """One policy that comes with the package."""
-
-    __repr__, _repr_html_ = text, drawing
-
-    name: str
-    card: str
-    """the model card, Markdown"""
-    config: dict[str, Any]
-    """as in `Policy`"""
-    folder: Path
-
-
-def packaged() -> list[Packaged]:
-    """Every policy that comes with the package, by name."""
-    if not PACKAGED.is_dir():
-        return []
-    folders = sorted(folder for folder in PACKAGED.iterdir() if (folder / WEIGHTS).is_file())
-    return [
-        Packaged(
-            folder.name,
-            decoded(_read(folder / CARD), str(folder / CARD)),
-            _parse_config(_read(folder / CONFIG), folder / CONFIG),
-            folder,
-        )
-        for folder in folders
-    ]
-
-
-def snapshots(name: str) -> list[str]:
-    """The names, NAME@STEPS, of a packaged policy's states during training, in the order of training."""
-    found = [path.stem for path in (PACKAGED / name / SNAPSHOTS).glob(f"{name}@*.safetensors")]
-    return sorted(found, key=lambda snapshot: int(snapshot.partition("@")[2]))
 
 
 def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Policy:
@@ -110,9 +72,9 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
             config that is broken or names an unknown architecture; layers that differ from the architecture's
             (the message names the layer and both shapes); a device that is not there.
     """
-    path = _locate(name_or_path)
+    path = located(name_or_path)
     weights = _weights_of(path)
-    data = _read(weights)
+    data = read_bytes(weights)
     found = foreign.load_foreign(data, weights) if weights.name != WEIGHTS else None
     if found is not None:
         module, config = found
@@ -124,10 +86,7 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
         else:
             config, source = _config_of(path, metadata)
             module = _build(config["architecture"], source, tensors, weights)
-    name = path.resolve().name if path.is_dir() else path.stem.removesuffix(".pb")
-    if path.is_file() and path.name == foreign.MODEL:
-        name = path.resolve().parent.name
-    return Policy(placed(module, device), name, hashlib.sha256(data).hexdigest(), config)
+    return Policy(placed(module, device), named(path), hashlib.sha256(data).hexdigest(), config)
 
 
 def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device = "cpu") -> Policy:
@@ -144,7 +103,7 @@ def untrained(config: Mapping[str, Any], seed: int, device: str | torch.device =
     Raises:
         ValueError: the config names no known architecture or the device is not there.
     """
-    checked = _parse_config(json.dumps(config).encode(), Path("config"))
+    checked = parse_config(json.dumps(config).encode(), Path("config"))
     constructor, arguments = arguments_of(checked["architecture"], Path("config"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(whole_number("seed", seed))
@@ -192,7 +151,7 @@ def save(
         text = json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ValueError(f"the config of {path} must be plain JSON: {error}") from error
-    checked = _parse_config(text.encode(), Path("config"))
+    checked = parse_config(text.encode(), Path("config"))
     tensors = _contiguous(module)
     _build(checked["architecture"], Path("config"), tensors, path)
     check_numbers(tensors, path)
@@ -208,55 +167,12 @@ def save(
     return hashlib.sha256(data).hexdigest()
 
 
-def _locate(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder or file that is meant."""
-    text = os.fspath(name_or_path)
-    names = [policy.name for policy in packaged()] if os.sep not in text else []
-    if text in names:
-        return PACKAGED / text
-    if "@" in text and text.partition("@")[0] in names:
-        names = snapshots(text.partition("@")[0])
-        if text in names:
-            return PACKAGED / text.partition("@")[0] / SNAPSHOTS / f"{text}.safetensors"
-    if text in download.SOURCES:
-        return download.located(text)
-    path = Path(text)
-    try:
-        found = bool(text) and path.exists()
-    except (OSError, ValueError) as error:  # a name too long for the system, or with a zero byte in it
-        raise ValueError(f"{text[:80]!r} cannot be a path: {error}") from error
-    if found:
-        return path
-    if os.sep in text or path.suffix:
-        parent = path.parent
-        beside = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
-        hint = near_matches(path.name, beside)
-        raise FileNotFoundError(f"no file or folder {text}{hint or '; give the path of a checkpoint'}")
-    raise KeyError(
-        f"no packaged policy is called {text!r}{near_matches(text, [*names, *download.SOURCES])}; packaged are "
-        f"{', '.join(names) or 'none'}; a checkpoint of your own is given by its path"
-    )
-
-
 def _weights_of(path: Path) -> Path:
     """The file with the weights: of a folder of ours, or of one that learned-planner wrote."""
     if not path.is_dir():
         return path
     theirs = path / foreign.MODEL
     return theirs if theirs.is_file() and not (path / WEIGHTS).exists() else path / WEIGHTS
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{path.parent} has no {path.name}; a checkpoint folder holds {WEIGHTS} and {CONFIG}"
-        ) from error
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error.strerror}); check its kind and permissions"
-        ) from error
 
 
 def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -290,33 +206,14 @@ def _starter(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[st
 def _config_of(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
     """The config of a folder, or of a lone safetensors file, and where it stands."""
     if path.is_file() and METADATA_KEY in metadata:
-        return _parse_config(metadata[METADATA_KEY].encode(), path), path
+        return parse_config(metadata[METADATA_KEY].encode(), path), path
     source = (path if path.is_dir() else path.parent) / CONFIG
     if path.is_file() and not source.exists():
         raise FileNotFoundError(
             f"{path} has no config in its metadata, and no {CONFIG} is beside it; write one that holds "
             '"architecture": {"name": ..., ...}'
         )
-    return _parse_config(_read(source), source), source
-
-
-def _parse_config(data: bytes, path: Path) -> dict[str, Any]:
-    """A config whose `architecture` has a known name and plausible arguments."""
-    try:
-        config = json.loads(decoded(data, str(path)))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    architecture = config.get("architecture") if isinstance(config, dict) else None
-    if not isinstance(architecture, dict) or not isinstance(architecture.get("name"), str):
-        raise ValueError(
-            f'{path} must be an object that holds "architecture": {{"name": ..., ...}}; '
-            f"the names are {', '.join(ARCHITECTURES)}"
-        )
-    name = architecture["name"]
-    if name not in ARCHITECTURES:
-        hint = near_matches(name, ARCHITECTURES)
-        raise ValueError(f"{path}: no architecture {name[:80]!r}{hint}; there are {', '.join(ARCHITECTURES)}")
-    return config
+    return parse_config(read_bytes(source), source), source
 
 
 def _build(

@@ -14,7 +14,7 @@ from goalscope.policies.emergent_planning.archive import holds
 from goalscope.policies.learned_planner.msgpack import is_msgpack
 from goalscope.policies.weights import is_lc0
 
-MODEL, CONFIG = "model", "cfg.json"
+CONFIG = "cfg.json"
 """the two files of a checkpoint of learned-planner"""
 
 

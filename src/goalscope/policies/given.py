@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from goalscope.policies.architectures import ARCHITECTURES
-from goalscope.policies.checkpoint import PACKAGED, Policy, load, placed, untrained
+from goalscope.policies.checkpoint import Policy, load, placed, untrained
+from goalscope.policies.names import PACKAGED
 from goalscope.worlds.factory import called, file_and_name, function_in
 
 CONTROL = "untrained"

@@ -1,9 +1,10 @@
-"""A run folder as one HTML file: readable offline, on a phone, light or dark, without any script.
+"""A run folder as one HTML file: readable offline, on a phone, light or dark, and without its small script.
 
 `write_report` reads files only, so a report can be made anew from any run folder, also an old one, without
 the network that the study examined. What a reader must be able to trust is stated on the page itself: the
 control stands beside each estimate, and the rule by which a finding's claim stands or falls is written above
-the tables. What the study was run for is shown; the rest is there, folded.
+the tables. The answers come first, one line a section; what the study was run for is shown below, and the rest
+is there, folded. The script chooses rows and sorts them; nothing else may run (`templates.script`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from goalscope.evidence.standing import REASONS, STANDINGS, Standing, standing
 from goalscope.files import write_whole
 from goalscope.report.inline import figure_markup
 from goalscope.report.reading import Picture, Row, Run, read_run
-from goalscope.report.templates import style, template
+from goalscope.report.templates import script, style, template
 
 SIZE_LIMIT_BYTES = 3_000_000
 _SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
@@ -48,6 +49,9 @@ _EXAMPLES = (
     Grade("contradicted", "▼", "contradicted: below control"),
     Grade("inconclusive", "≈", "inconclusive"),
 )
+
+_SIGNS = {"supported": "✓", "contradicted": "✗", "inconclusive": "≈", "untested": "?", "invalid": "-"}
+"""of each standing where findings are counted; a badge's own sign says on which side of its control it lies"""
 
 
 def grade(row: Row) -> Grade:
@@ -94,9 +98,10 @@ def write_report(run_folder: str | os.PathLike[str]) -> Path:
 def render(run: Run) -> str:
     """The whole page of a run as HTML text."""
     page_template = template("report")
+    code, allowed = script()
     shown = len(run.pictures)
     while True:
-        page = page_template.render(_page(run, shown), style=style())
+        page = page_template.render(_page(run, shown), style=style(), script=code, allowed=allowed)
         over = len(page.encode("utf-8")) - SIZE_LIMIT_BYTES
         if over <= 0 or shown == 0:
             return page
@@ -108,13 +113,18 @@ def render(run: Run) -> str:
 def _page(run: Run, shown: int) -> dict[str, Any]:
     """What the template fills in; the first `shown` figures are drawn."""
     keys = [section.key for section in run.sections]
+    subject = run.findings[0].policy if run.findings else ""
     strays = sorted({row.section for row in run.findings} - set(keys) - {"headline"})
     sections = [
         {
             "key": f"s{i}",
             "title": section.title,
             "question": section.question,
-            "answer": section.answer,
+            "verdict": section.said[0],
+            "details": section.said[1],
+            "counted": _counted_apart(
+                [r for r in run.findings if r.section == section.key and r.policy == subject]
+            ),
             "figures": _figures(run, section.key, shown) if section.key != "headline" else [],
             "groups": _groups([row for row in run.findings if row.section == section.key]),
         }
@@ -123,11 +133,10 @@ def _page(run: Run, shown: int) -> dict[str, Any]:
     if strays:
         rest = [row for row in run.findings if row.section in strays]
         words = "Findings that belong to none of the sections above."
-        others = {"title": "Further findings", "question": "", "answer": words}
+        others = {"title": "Further findings", "question": "", "verdict": words, "details": [], "counted": []}
         sections.append({"key": "further", **others, "figures": [], "groups": _groups(rest)})
     unplaced = {picture.section for picture in run.pictures} - set(keys)
     lead = [figure for key in sorted({"headline", *unplaced}) for figure in _figures(run, key, shown)]
-    subject = run.findings[0].policy if run.findings else ""
     grades: list[Standing] = [grade(row).kind for row in run.findings if row.policy == subject]
     if "headline" not in keys:
         sections = _with_headline_rows(run, sections)
@@ -140,7 +149,9 @@ def _page(run: Run, shown: int) -> dict[str, Any]:
             "subject": subject,
             "all": len(grades),
             "words": _counted(grades),
+            "rows": len(run.findings),
         },
+        "standings": _counted_apart(run.findings),
         "quick": any(row.quick for row in run.findings),
         "examples": _EXAMPLES,
         "provenance": list(_flat(run.provenance)),
@@ -153,8 +164,9 @@ def _with_headline_rows(run: Run, sections: list[dict[str, Any]]) -> list[dict[s
     rows = [row for row in run.findings if row.section == "headline"]
     if not rows:
         return sections
-    entry = {"key": "headline-rows", "title": "The numbers of the headline", "question": "", "answer": ""}
-    return [*sections, {**entry, "figures": [], "groups": _groups(rows)}]
+    entry = {"key": "headline-rows", "title": "The numbers of the headline", "question": "", "verdict": ""}
+    more = {"details": [], "counted": [], "figures": [], "groups": _groups(rows)}
+    return [*sections, entry | more]
 
 
 def _figures(run: Run, key: str, shown: int) -> list[dict[str, Any]]:
@@ -178,12 +190,17 @@ def _groups(rows: Sequence[Row]) -> list[dict[str, Any]]:
             {
                 "policy": policy,
                 "words": f"{len(mine)} finding{'s' * (len(mine) != 1)}: {_counted([grade(row).kind for row in mine])}",
-                # Without a primary finding nothing is left to fold the others under.
-                "rows": [_cells(row) for row in first or rest],
-                "more": [_cells(row) for row in rest] if first else [],
+                "rows": [_cells(row) for row in first],
+                "more": [_cells(row) for row in rest],
             }
         )
     return groups
+
+
+def _counted_apart(rows: Sequence[Row]) -> list[tuple[Standing, str, int]]:
+    """(standing, its sign, how many) of those that occur, in their order."""
+    kinds = [grade(row).kind for row in rows]
+    return [(kind, _SIGNS[kind], kinds.count(kind)) for kind in STANDINGS if kind in kinds]
 
 
 def _counted(kinds: Sequence[Standing]) -> str:
@@ -212,12 +229,18 @@ def _cells(row: Row) -> dict[str, Any]:
         "interval": _interval(row.low, row.high, share),
         "unit": row.unit,
         "n": f"{row.n:,}" if row.n >= 0 else "not given",
+        "sorts": {"estimate": _sorted_as(row.estimate), "control": _sorted_as(row.control), "n": str(row.n)},
         "control": number(row.control, share) if math.isfinite(row.control) else "none",
         "control_interval": _interval(row.control_low, row.control_high, share),
         "control_name": row.control_name,
         "grade": grade(row),
         "how": [(name, value) for name, value in how if value],
     }
+
+
+def _sorted_as(value: float) -> str:
+    """What the script sorts a cell by; what is missing comes first."""
+    return repr(float(value)) if math.isfinite(value) else ""
 
 
 def number(value: float, share: bool = False) -> str:

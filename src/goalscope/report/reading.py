@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,9 @@ import pyarrow.parquet as pq
 from goalscope.evidence.finding import LATER
 from goalscope.files import decoded, read_text
 
+_SENTENCES = re.compile(r"(?<=[.?!])\s+(?=[A-Z0-9])(?![^\[(]*[\])])")
+"""between sentences, but not inside of brackets"""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -22,13 +26,23 @@ class Section:
 
     Attributes:
         key: the first part of the ids of its findings, and the section of its figures.
-        title, question, answer: plain text.
+        title, question, answer: plain text; the answer's first sentence is the verdict where none is given.
+        verdict: the answer in a few words; may be empty.
     """
 
     key: str
     title: str
     question: str
     answer: str
+    verdict: str = ""
+
+    @property
+    def said(self) -> tuple[str, list[str]]:
+        """The verdict, and the sentences that bear it out."""
+        sentences = _SENTENCES.split(self.answer) if self.answer else []
+        if self.verdict:
+            return self.verdict, sentences
+        return (sentences[0], sentences[1:]) if sentences else ("", [])
 
 
 @dataclass(frozen=True)
@@ -169,7 +183,8 @@ def _section(entry: Any, path: Path) -> Section:
             f"{path}: a section must be an object with key, title, question and answer, got {entry!r}"
         )
     key, title = _text(entry, "key", path), _text(entry, "title", path)
-    return Section(key, title, str(entry.get("question") or ""), str(entry.get("answer") or ""))
+    words = (str(entry.get(name) or "") for name in ("question", "answer", "verdict"))
+    return Section(key, title, *words)
 
 
 def _findings(path: Path) -> tuple[Row, ...]:

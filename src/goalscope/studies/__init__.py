@@ -4,8 +4,9 @@
 `measure` what is run (slow, stored); `findings` estimates with controls; `figures.py` pictures; `words.py` sentences.
 `maze_goal/` asks what a maze policy pursues, `maze_internals/` which activations carry it, `sokoban_plan/` and
 `chess_lookahead/` whether a network plans, `goals/` what any policy pursues in any world. What they share stands beside
-them: `frame.py` (checks, run folder, what is written), `kept.py` (what a measurement depends on), `about.py` (findings
-and outcome), `figures.py`, `words.py`, and `maze.py` (mazes).
+them: `checks.py` (what is refused before anything heavy is loaded), `frame.py` (policies, run folder, what is written),
+`kept.py` (what a measurement depends on), `about.py` (findings and outcome), `figures.py`, `words.py`, and `maze.py`
+(mazes).
 `forecasts.py` scores forecasts on runs.
 """
 

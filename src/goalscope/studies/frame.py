@@ -1,7 +1,7 @@
 """What every study does around its own question: checks, the policies, the run folder, and everything that is written.
 
-A study reads: check the options, take the policies (`given`, `control_of`), say the origin (`about`, `provenance`,
-`command`), open the run folder, measure stage by stage, conclude, and `finish`.
+A study reads: check the options (`checks.py`), take the policies (`given`, `control_of`), say the origin (`about`,
+`provenance`, `command`), open the run folder, measure stage by stage, conclude, and `finish`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from goalscope.policies.checkpoint import Policy
 from goalscope.policies.given import CONTROL, fresh, policy_of
 from goalscope.report.html import write_report
 from goalscope.studies.about import About, Outcome
+from goalscope.studies.checks import check_levels, check_number, check_seed, folder_of
 
-SEEDS = 2**31
-"""seeds are below this"""
+__all__ = [
+    "CONTROL", "Conclusion", "Placed", "Say", "about", "check_levels", "check_number", "check_seed", "command",
+    "control_of", "finish", "folder_of", "given", "provenance",
+]  # fmt: skip
 QUICK = "A quick run, with fewer levels than the study: "
 """how its headline begins"""
 Say = Callable[[str], None]
@@ -47,33 +50,6 @@ class Conclusion:
     """figure name -> ids of the findings that it draws, or patterns of them"""
     further: Mapping[str, Any] = field(default_factory=dict)
     """what `run.json` holds besides, plain JSON"""
-
-
-def check_number(option: str, value: int, least: int, below: int | None = None) -> None:
-    """Refuses a number outside of its range.
-
-    Args:
-        option: as on the command line, '--seed'.
-        value: what was given.
-        least: the least that is taken.
-        below: what it must stay below; None where there is no end.
-
-    Raises:
-        ValueError: it is no whole number, or outside.
-    """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (below is not None and value >= below):
-        wanted = f"at least {least}" if below is None else f"from {least} to {below - 1}"
-        raise ValueError(f"{option} must be a whole number, {wanted}, got {value!r}")
-
-
-def check_seed(seed: int) -> None:
-    """Refuses a seed that some generator would not take.
-
-    Raises:
-        ValueError: it is no whole number, negative, or too large.
-    """
-    check_number("--seed", seed, 0, SEEDS)
 
 
 def given(policy: Any, device: str = "cpu") -> Policy:
@@ -146,11 +122,6 @@ def command(study: str, **options: Any) -> str:
             named = value.name if isinstance(value, Policy) else value
             words.append(f"{option} {type(named).__name__ if isinstance(named, torch.nn.Module) else named}")
     return " ".join(words)
-
-
-def folder_of(out: str | None, default: str) -> Path:
-    """Where the finished run shall lie: `out`, or `runs/DEFAULT`."""
-    return Path(out or f"runs/{default}")
 
 
 def finish(

@@ -12,6 +12,7 @@ from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import RULES, limited_scores, right_hand_scores, rule_scores, ways_of
 from goalscope.rollout import Fields, sample_walks
+from goalscope.studies.checks import check_maze_world
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState
 from goalscope.worlds.maze.paths import decision_square, distances, top_right
@@ -41,14 +42,11 @@ def study_worlds(
     Raises:
         ValueError: another world, or one that does not fit the policy or the distribution.
     """
+    check_maze_world(world, distribution)
     if world == "procgen":
         from goalscope.worlds.procgen import ProcgenMaze
 
         return ProcgenMaze(distribution or "easy"), ProcgenMaze(distribution or "easy", REGION)
-    if world != "maze":
-        raise ValueError(f"--world must be maze or procgen, got {world!r}")
-    if distribution is not None:
-        raise ValueError("--distribution is Procgen's: add --world procgen, or leave it out")
     own = getattr(policy.module, "size", None)
     if isinstance(own, int) and size is not None and own != size:
         raise ValueError(f"{policy.name} sees mazes of size {own}, --size says {size}: leave it out")

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from goalscope.studies.checks import refuse_early
+
 if TYPE_CHECKING:
     from goalscope.studies.about import Outcome
 
@@ -43,6 +45,7 @@ def study(
     """
     if name not in STUDIES:
         raise KeyError(f"there is no study {name!r}{_near(name, STUDIES)}; there are {', '.join(STUDIES)}")
+    refuse_early(name, options.get(SUBJECT.get(name, "policy"), policy), options)
     module = import_module(f"goalscope.studies.{STUDIES[name]}.study")
     known = {field.name: field for field in fields(module.Options)}
     if policy is not None:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from typer.testing import CliRunner
 
 from goalscope.commands import study as commands
-from goalscope.commands.main import app
+from goalscope.commands.main import main
 from goalscope.policies.checkpoint import Policy
 from goalscope.studies import study
 from goalscope.studies.sokoban_plan.measure.play import captured, play
@@ -128,8 +127,7 @@ def test_the_command_takes_what_python_takes(monkeypatch: pytest.MonkeyPatch) ->
         "--blank",
         "own.py:make",
     ]
-    result = CliRunner().invoke(app, ["study", "sokoban", *words])
-    assert result.exit_code == 0, result.output
+    main(["study", "sokoban", *words])
     assert asked["policy"] == asked["blank"] == "own.py:make"
     assert (asked["size"], asked["boxes"], asked["sites"]) == (8, 2, ("1", "3"))
 

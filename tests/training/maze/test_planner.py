@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from goalscope.commands.main import app
+from goalscope.commands.main import main
 from goalscope.policies.checkpoint import load
 from goalscope.policies.handwritten import rule_scores
 from goalscope.policies.thinker import Thinker
@@ -111,8 +110,7 @@ def test_the_command_writes_a_policy_with_what_was_measured(tmp_path: Path, monk
     monkeypatch.setattr(planner, "TEST_MAZES", 12)
     for recipe in NETWORKS:
         words = ["train", "maze", "--recipe", recipe, "--size", "7", "--steps", "3", "--out"]
-        result = CliRunner().invoke(app, [*words, str(tmp_path / recipe)])
-        assert result.exit_code == 0, result.output
+        main([*words, str(tmp_path / recipe)])
         loaded = load(tmp_path / recipe / "policy")
         assert loaded.config["architecture"] == {"name": "thinker", **NETWORKS[recipe]}
         assert loaded.config["training"]["steps"] == 3
@@ -140,11 +138,10 @@ def test_what_cannot_be_trained_is_refused(arguments: dict, words: str, tmp_path
     assert not (tmp_path / "x").exists()
 
 
-def test_a_recipe_that_has_no_region_says_so(tmp_path: Path):
+def test_a_recipe_that_has_no_region_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = str(tmp_path / "x")
-    result = CliRunner().invoke(
-        app, ["train", "maze", "--recipe", "planner", "--cheese-region", "5", "--out", out]
-    )
-    assert result.exit_code != 0
-    assert "belong to the recipe 'ppo'" in f"{result.output} {result.exception}"
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "maze", "--recipe", "planner", "--cheese-region", "5", "--out", out])
+    assert stopped.value.code == 2
+    assert "belong to the recipe 'ppo'" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

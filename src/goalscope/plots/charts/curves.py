@@ -51,6 +51,7 @@ def curves(
     log_x: bool = False,
     percent: bool = False,
     x_ticks: ArrayLike | None = None,
+    x_names: Sequence[str] | None = None,
     y_limits: tuple[float, float] | None = None,
     reference: float | None = None,
     reference_label: str = "",
@@ -63,6 +64,7 @@ def curves(
         lines: what to draw, in the order of the legend.
         log_x: logarithmic x axis; all x must then be positive.
         x_ticks: where to write numbers on the x axis (thinned where they would touch); None chooses.
+        x_names: what to write in place of the numbers, one for each of `x_ticks`, such as names of layers.
         y_limits: ends of the y axis, at which bands and lines are cut; None takes them from the data.
         reference, reference_label: a dashed horizontal line and its name.
         height: of the plotting area, in user units.
@@ -72,7 +74,7 @@ def curves(
         SVG text.
 
     Raises:
-        ValueError: if there is no line, lengths differ, or an x is not positive on a logarithmic axis.
+        ValueError: if there is no line, lengths differ (names and ticks too), or an x is not positive on a logarithmic axis.
     """
     data = _columns(lines)
     xs = np.concatenate([values["x"] for values in data])
@@ -90,7 +92,8 @@ def curves(
     left, rungs = _rungs(up, ticks, percent)
     across = Scale(x_low, x_high, left + 10, WIDTH - 14, log_x)
     wanted = _few(xs, log_x) if x_ticks is None else np.ravel(x_ticks).tolist()
-    body += [*rungs, *marks.x_numbers(across, wanted, up.start)]
+    names = None if x_names is None else dict(zip(wanted or (), x_names, strict=True))
+    body += [*rungs, *marks.x_numbers(across, wanted, up.start, names)]
     body += [marks.axis_label((left + WIDTH) / 2, up.start + 35, x_label)] if x_label else []
     if reference is not None:
         body.append(marks.reference_line(left, up(reference), WIDTH, up(reference)))

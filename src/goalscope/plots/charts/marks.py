@@ -138,8 +138,10 @@ def line_mark(index: int) -> str:
     return stroke + _marker(13, 8, index)
 
 
-def x_numbers(scale: Scale, wanted: Sequence[float] | None, base: float) -> list[str]:
-    """Numbers and small ticks along the x axis at height `base`, thinned where they would touch."""
+def x_numbers(
+    scale: Scale, wanted: Sequence[float] | None, base: float, names: Mapping[float, str] | None = None
+) -> list[str]:
+    """Numbers, or their names, and small ticks along the x axis at height `base`, thinned where they would touch."""
     if wanted is not None:
         ticks = [tick for tick in wanted if scale.low <= tick <= scale.high]
     else:
@@ -147,6 +149,7 @@ def x_numbers(scale: Scale, wanted: Sequence[float] | None, base: float) -> list
         slack = 1e-9 * abs(scale.high)
         ticks = [tick for tick in found if scale.low - slack <= tick <= scale.high + slack]
     texts = [format_log(tick) if scale.log else format_tick(tick, ticks) for tick in ticks]
+    texts = [(names or {}).get(tick, text) for tick, text in zip(ticks, texts, strict=True)]
     body = []
     for i in thin(texts, [scale(tick) for tick in ticks]):
         x = scale(ticks[i])

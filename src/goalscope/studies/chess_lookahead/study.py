@@ -101,6 +101,8 @@ class Options:
     """a UCI engine that checks lines, such as 'stockfish'; None asks none"""
     blank: Any = None
     """the untrained control, as `strong`; None makes one from its factory, config or layers"""
+    force: bool = False
+    """replaces a finished run, once this one is finished"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     about = frame.about(f"chess puzzles {source}", options.seed)
     provenance = _provenance(options, (strong, weak, blank), puzzles, rejected, about)
     out = frame.folder_of(options.out, f"chess-{strong.name}")
-    with RunFolder.create(out, provenance) as run:
+    with RunFolder.create(out, provenance, options.force) as run:
         found = _measure(run, options, puzzles, table, (strong, weak, blank), sites, say)
         say("findings")
         findings = _findings(found, puzzles, table, strong, weak, sites, about)

@@ -67,6 +67,8 @@ class Options:
     limit: int = 5000
     """states of one level at most, for exact answers; with more, play is sampled"""
     out: str | None = None
+    force: bool = False
+    """replaces a finished run, once this one is finished"""
     device: str = "cpu"
     blank: Any = None
     """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
@@ -97,7 +99,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         goals=list(options.goals or {}), device=options.device,
     )  # fmt: skip
     out = frame.folder_of(options.out, f"goals-{policy.name}")
-    with RunFolder.create(out, provenance) as run:
+    with RunFolder.create(out, provenance, options.force) as run:
         state = world.generate(np.arange(options.first_level, options.first_level + count))
         say(f"{policy.name} in {world.name}: what can be reached in {count} levels")
         asked, how = _asked(policy, world, state, options)

@@ -19,7 +19,8 @@ from goalscope.evidence.kept import Kept
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
-from goalscope.policies.checkpoint import Policy, load, packaged, snapshots
+from goalscope.policies.checkpoint import Policy, load
+from goalscope.policies.names import packaged, snapshots
 from goalscope.rollout import fields
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
@@ -52,8 +53,6 @@ from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze.paths import corner
 
-LAST_LEVEL = 2**31 - 1
-"""level numbers stay below this"""
 MEASURING = ("studies/maze.py", "studies/maze_goal/measure")
 """the files and folders of studies that say what is measured; what was kept of other code is not found"""
 AGENTS = ("mouse-corner", "mouse-topright", "mouse-topright-2", "mouse-anywhere")
@@ -81,6 +80,8 @@ class Options:
     """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
     no_cache: bool = False
     """measures anew what was measured before, and keeps nothing of it"""
+    force: bool = False
+    """replaces a finished run, once this one is finished"""
 
 
 def study(options: Options, say: Say = lambda _: None) -> Outcome:
@@ -95,8 +96,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
             or an option is out of range.
         FileExistsError: the output folder exists.
     """
-    frame.check_number("--levels", options.levels, 1, LAST_LEVEL)
-    frame.check_number("--first-level", options.first_level, 0, LAST_LEVEL - options.levels)
+    frame.check_levels(options.first_level, options.levels)
     frame.check_seed(options.seed)
     policy = frame.given(options.policy, options.device)
     world, near = study_worlds(policy, options.world, options.distribution, options.size)
@@ -104,7 +104,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     about = frame.about(world_words(world, options.distribution), options.seed)
     provenance = _provenance(options, policies, about)
     out = frame.folder_of(options.out, f"maze-{policy.name}")
-    with RunFolder.create(out, provenance) as run:
+    with RunFolder.create(out, provenance, options.force) as run:
         levels = study_levels(world, near, options.first_level, options.levels)
         kept = Kept(say=say, off=options.no_cache)
         # The policy and its control first: the answer does not wait for the comparisons.

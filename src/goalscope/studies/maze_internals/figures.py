@@ -57,11 +57,10 @@ def reading_figures(setup: Setup, table: Table, found: dict[str, np.ndarray]) ->
         Line("the observation alone", layers, *([getattr(seen, k)] * len(layers) for k in ("estimate", "low", "high"))),
     ]  # fmt: skip
     svg = curves(
-        lines, title="Where is the cheese? Linear probes by layer", x_label="layer (first to last)", percent=True,
-        x_ticks=layers, y_limits=(0, 1),
+        lines, title="Where is the cheese? Linear probes by layer", x_label="layer, first to last", percent=True,
+        x_ticks=layers, x_names=setup.layout.layers, y_limits=(0, 1),
     )  # fmt: skip
-    caption = f"Row and column both right, held-out mazes. Layers: {', '.join(setup.layout.layers)}."
-    yield "probes", "probe", Figure.of(svg, caption)
+    yield "probes", "probe", Figure.of(svg, "Row and column both right, held-out mazes.")
     series, labels = [], []
     for network, name in (("policy", setup.policy.name), ("untrained", "untrained network")):
         rows = channel_table(found, network)[:SHOWN_CHANNELS]

@@ -49,6 +49,8 @@ class Options:
     seed: int = 0
     """of bootstrap, splits, donors, targets and noise"""
     out: str | None = None
+    force: bool = False
+    """replaces a finished run, once this one is finished"""
 
 
 def study(options: Options, say: Say = lambda _: None) -> Outcome:
@@ -72,7 +74,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     setup = prepare(policy, blank, world, _sizes(options), options.first_level, about)
     provenance = _provenance(options, policy, about)
     out = frame.folder_of(options.out, f"maze-internals-{policy.name}")
-    with RunFolder.create(out, provenance) as run:
+    with RunFolder.create(out, provenance, options.force) as run:
         # Checkpoints of the brief finetunings lie beside the stages: a killed run goes on, a finished one drops them.
         parts = {
             "probes": ("probes and readable channels", lambda: read(setup)),

@@ -59,7 +59,7 @@ def headline(setup: Setup, table: Table) -> str:
 
 
 def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[str, str]]:
-    """Key, title, question and a one-sentence answer of each section that has findings."""
+    """Key, title, question, verdict and the numbers that bear it out, of each section that has findings."""
     titles = {
         "probe": ("Where is the cheese?", "From which layer can the cheese's square be read, and does that mean anything?"),
         "channels": ("Channels", "Which channels can be read, and which carry the goal?"),
@@ -74,12 +74,131 @@ def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[
         "goals": ("One objective or two?", "Is it a mixture of cheese-seeking and corner-seeking?"),
         "gate": ("A gate", "Can it be read at the decision square which goal it will follow?"),
     }  # fmt: skip
-    answers = _answers(setup, table, gated)
+    answers, short = _answers(setup, table, gated), _verdicts(table, gated)
     return [
-        {"key": key, "title": title, "question": question, "answer": answers[key]}
+        {
+            "key": key,
+            "title": title,
+            "question": question,
+            "answer": answers[key],
+            "verdict": short.get(key, ""),
+        }
         for key, (title, question) in titles.items()
         if key in answers
     ]
+
+
+def _verdicts(table: Table, gated: ProbeReport | str) -> dict[str, str]:
+    """The answer of each section in a few words; one that needs its number is left to the numbers ('' or none)."""
+    cuts = [n for n in CUTS if _cut(table, n) == "yes"]
+    shares = [f for i, f in table.items() if i.startswith("budget.") and beyond(f)]
+    said = {
+        "probe": _either(
+            beyond(table["probe.cheese_position.middle"]),
+            "The cheese's square can be read, better than from random weights",
+            "The cheese's square can be read, but no better than from random weights: nothing learned is shown",
+        )
+        + _either(
+            beyond(table["probe.write.reach_target"]),
+            "; where another is written, the mouse follows.",
+            "; that the mouse follows another, written square is not shown.",
+        ),
+        "channels": _channel_verdict(table),
+        "steer": _either(
+            below(table["steer.cheese.cheese_pull"]),
+            "Subtracting the cheese vector takes the mouse off the cheese, as random vectors do not",
+            "That the cheese vector does more than random vectors is not shown",
+        )
+        + _either(
+            beyond(table["steer.corner.plus_1"]),
+            "; adding the top-right vector draws it to the corner.",
+            "; no pull of the top-right vector is shown.",
+        ),
+        "cut": f"Cheese-taking can be cut by {max(cuts)}% with the corner still reached."
+        if cuts
+        else "That cheese-taking can be cut with the corner still reached is not shown.",
+        "retarget": {
+            (
+                True,
+                True,
+            ): "It can be sent to other squares, even to the far corners, more often than by noise.",
+            (
+                True,
+                False,
+            ): "It can be sent to other squares, more often than by noise; to the far corners, that is not "
+            "shown.",
+            (
+                False,
+                True,
+            ): "It can be sent to the far corners, more often than by noise; to squares at random, that is "
+            "not shown.",
+            (False, False): "That it can be sent to other squares, or to the far corners, is not shown.",
+        }[
+            beyond(table["retarget.all"]),
+            all(beyond(table[f"retarget.corner.{k}"]) for k in ("top_left", "bottom_right")),
+        ],
+        "budget": f"{shares[0].question.split(' of all')[0].capitalize()} of the activations are shown to suffice."
+        if shares
+        else "No share of the activations is shown to move it further than noise does.",
+        "goals": _either(
+            table["goals.plain.cheese.corner"].low > _best_single(table).high,
+            "A mixture of both rules describes it better than any single one.",
+            "That a mixture of both rules describes it better than a single one is not shown.",
+        ),
+    }
+    if not isinstance(gated, str):
+        said["gate"] = _either(
+            beyond(table["gate.accuracy"]),
+            "Which goal it will follow can be read at the decision square.",
+            "No gate was found.",
+        )
+    return said | _training_verdicts(table)
+
+
+def _either(shown: bool, yes: str, no: str) -> str:
+    return yes if shown else no
+
+
+def _channel_verdict(table: Table) -> str:
+    """Single channels, then all of them, then the fewest."""
+    carry, whole = table["channels.carry_goal"], table["channels.all.other_place"]
+    count = round(carry.estimate * carry.n)
+    single = f"{count} of {carry.n} channels carry" if count else "No single channel is shown to carry"
+    if not below(whole):
+        return f"{single} where the cheese is; all together do no more than a random change as large."
+    least = _least_set(table)
+    sets = "no set of the strongest is shown to do" if least is None else f"the {least} strongest do"
+    return f"{single} where the cheese is; all together do, and {sets} more than as many random ones."
+
+
+def _least_set(table: Table) -> int | None:
+    """The fewest of the strongest channels that are shown to take more than as many random ones."""
+    sets = {size: table[i] for size in TOGETHER if (i := f"channels.top_{size}.other_place") in table}
+    return next((size for size, f in sets.items() if below(f)), None)
+
+
+def _training_verdicts(table: Table) -> dict[str, str]:
+    """Of finetuning, and of training against the cheese; empty where neither was run."""
+    said = {}
+    if "finetune.matched.cheese_change" in table:
+        said["finetune"] = _either(
+            beyond(table["finetune.matched.cheese_change"]),
+            "With the compute of an edit, finetuning changes what it goes for",
+            "With the compute of an edit, finetuning is not shown to change what it goes for",
+        ) + _either(
+            beyond(table["steer.best.cheese_change"]), "; the edit does.", "; the edit is not, either."
+        )
+    if "flipped.reach" in table:
+        said["flipped"] = _either(
+            below(table["flipped.reach"]),
+            "It gives up the cheese",
+            "That it gives up the cheese is not shown",
+        ) + _either(
+            beyond(table["flipped.top_right"]),
+            "; without cheese it goes to the corner more often than before.",
+            "; that it goes to the corner instead is not shown.",
+        )
+    return said
 
 
 def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, str]:
@@ -141,7 +260,7 @@ def _set_words(table: Table) -> str:
     if not below(whole):
         return f"{words}: no more than a random change as large, so nothing is said of single channels or of sets."
     sets = {size: table[i] for size in TOGETHER if (i := f"channels.top_{size}.other_place") in table}
-    least = next((size for size, f in sets.items() if below(f)), None)
+    least = _least_set(table)
     verdict = (
         "No set of the strongest channels is shown to take more than random ones"
         if least is None
@@ -154,7 +273,13 @@ def _set_words(table: Table) -> str:
 def _cut_words(table: Table, per_cent: int) -> str:
     """Whether so much is cut and enough kept, and by how much."""
     kept, cut = (table[f"cut.cheese_{per_cent}{suffix}"] for suffix in ("", ".cut"))
-    return f"{per_cent}%: {verdict(kept, cut, per_cent / 100)} (cut {told(cut)}, kept {told(kept)})."
+    return f"{per_cent}%: {_cut(table, per_cent)} (cut {told(cut)}, kept {told(kept)})."
+
+
+def _cut(table: Table, per_cent: int) -> str:
+    """'yes', 'no' or 'cannot tell': is so much cut, and enough kept."""
+    kept, cut = (table[f"cut.cheese_{per_cent}{suffix}"] for suffix in ("", ".cut"))
+    return verdict(kept, cut, per_cent / 100)
 
 
 def _budget_words(f: Finding) -> str:
@@ -192,12 +317,14 @@ def _training_answers(setup: Setup, table: Table) -> dict[str, str]:
     return answers
 
 
+def _best_single(table: Table) -> Finding:
+    """The single rule that describes the unedited policy best."""
+    rules = (table[f"goals.plain.{k}"] for k in ("cheese", "corner", "corner_then_cheese"))
+    return max(rules, key=lambda f: f.estimate)
+
+
 def _goal_words(table: Table) -> str:
-    plain = table["goals.plain.cheese.corner"]
-    single = max(
-        (table[f"goals.plain.{k}"] for k in ("cheese", "corner", "corner_then_cheese")),
-        key=lambda f: f.estimate,
-    )
+    plain, single = table["goals.plain.cheese.corner"], _best_single(table)
     gain = plain.estimate - single.estimate
     return (
         f"Unedited, the mixture of both scores {plain.estimate:.3f} nats per step [{plain.low:.3f}, "

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from goalscope.policies.checkpoint import Policy, load, packaged
+from goalscope.policies.checkpoint import Policy, load
 from goalscope.policies.drc import DRC
+from goalscope.policies.names import packaged
 from goalscope.policies.resnet import ResNet, parameters
 from goalscope.studies.about import About
 from goalscope.worlds.contract import take

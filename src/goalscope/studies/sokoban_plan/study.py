@@ -60,6 +60,8 @@ class Options:
     """likewise"""
     blank: Any = None
     """the untrained control, as `policy`; None makes one from the policy's factory, config or layers"""
+    force: bool = False
+    """replaces a finished run, once this one is finished"""
     sizes: Sizes | None = None
     """how many levels; None goes by `quick` and by how slow the network is"""
 
@@ -80,7 +82,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     setup = prepare(options)
     provenance = _provenance(options, setup)
     out = frame.folder_of(options.out, f"sokoban-{setup.policy.name}")
-    with RunFolder.create(out, provenance) as run:
+    with RunFolder.create(out, provenance, options.force) as run:
         found: dict[str, dict[str, Any]] = {}
         for name, levels in setup.sets.items():
             say(f"{len(levels)} {levels.words}")

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from goalscope.policies.checkpoint import load, packaged, save
+from goalscope.policies.checkpoint import load, save
 from goalscope.policies.drc import DRC, think
+from goalscope.policies.names import packaged
 from goalscope.policies.resnet import ResNet, as_large_as, parameters
 from goalscope.stats import binomial_interval
 from goalscope.training.imitation import Imitation, Teacher, imitate

@@ -39,7 +39,6 @@ def make(name: str) -> Any:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         import gymnasium
-
         import minigrid  # noqa: F401  registers its environments
     except ImportError as error:
         raise ImportError(f"MiniGrid needs an extra ({error}): pip install 'goalscope[minigrid]'") from error

@@ -16,7 +16,8 @@ import numpy as np
 from torch import nn
 
 from goalscope.methods.weights.finetuned import grafting, relative_change
-from goalscope.policies.checkpoint import Policy, load, packaged
+from goalscope.policies.checkpoint import Policy, load
+from goalscope.policies.names import packaged
 from goalscope.rollout import fields
 from goalscope.stats import Estimate
 from goalscope.studies.maze import before, is_square
