@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 DATA = os.environ.get("GOALSCOPE_DATA")
 if DATA is None:
@@ -20,28 +19,18 @@ gymnasium: Any = pytest.importorskip("gymnasium")
 from goalscope.policies.checkpoint import Policy  # noqa: E402
 from goalscope.policies.given import fresh, policy_of  # noqa: E402
 from goalscope.policies.sb3 import load_sb3  # noqa: E402
+from goalscope.rollout import play  # noqa: E402
+from goalscope.worlds.foreign import from_gymnasium  # noqa: E402
 
 AGENTS = Path(str(DATA)) / "agents" / "sb3"
 EPISODES = 6
 
 
 def played(policy: Policy, environment: str) -> np.ndarray:
-    """Returns [EPISODES] with the most probable actions."""
-    envs = [gymnasium.make(environment) for _ in range(EPISODES)]
-    seen, total, over = (
-        [env.reset(seed=i)[0] for i, env in enumerate(envs)],
-        np.zeros(EPISODES),
-        np.zeros(EPISODES, bool),
-    )
-    module: Any = policy.module
-    while not over.all():
-        with torch.inference_mode():
-            actions = module(module.encode(np.stack(seen))).logits.argmax(1).tolist()
-        for i in np.flatnonzero(~over):
-            seen[i], reward, ended, cut, _ = envs[i].step(actions[i])
-            total[i] += reward
-            over[i] = ended or cut
-    return total
+    """Returns [EPISODES] with sampled actions."""
+    world = from_gymnasium(lambda: gymnasium.make(environment))
+    start = world.generate(np.arange(EPISODES))
+    return play(policy, world, start, world.time_limit, seed=0).rewards.sum(0)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +46,26 @@ def played(policy: Policy, environment: str) -> np.ndarray:
 def test_it_plays_as_its_trainers_say_and_its_untrained_network_does_not(
     name: str, environment: str, least: float, untrained: float
 ):
-    policy = policy_of(AGENTS / f"{name}_{environment}.zip")
+    path = AGENTS / f"{name}_{environment}.zip"
+    policy = policy_of(path)
+    # The spaces that the file states are the world's, by gym's largest number or gymnasium's infinity.
+    assert load_sb3(path, from_gymnasium(lambda: gymnasium.make(environment))).sha256 == policy.sha256
     assert played(policy, environment).mean() >= least
     assert played(fresh(policy, 0), environment).mean() < untrained
+
+
+def test_another_environment_is_refused_with_both_spaces():
+    world = from_gymnasium(lambda: gymnasium.make("Acrobot-v1"))
+    with pytest.raises(ValueError, match=r"policy_net\.0\.weight has shape \[64, 4\].*needs \[64, 6\]"):
+        load_sb3(AGENTS / "ppo_CartPole-v1.zip", world)
+    narrow = from_gymnasium(
+        lambda: gymnasium.wrappers.RescaleObservation(gymnasium.make("MountainCar-v0"), 0, 1)
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"Box float32 \[2\] from -1\.2\.\.-0\.07 to 0\.07\.\.0\.6, this world gives .* from 0 to 1",
+    ):
+        load_sb3(AGENTS / "ppo_MountainCar-v0.zip", narrow)
 
 
 def test_the_car_acts_on_other_numbers_without_its_statistics_and_that_is_said(tmp_path: Path):

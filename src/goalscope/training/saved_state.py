@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,13 +22,22 @@ def write_state(path: Path, record: dict[str, Any]) -> None:
 
 
 def tensors_of(state: Any) -> dict[str, Tensor]:
-    """A batched state of a world as the record of a run can hold it."""
-    return {f.name: torch.from_numpy(getattr(state, f.name)) for f in fields(state)}
+    """A batched state of a world as the record of a run can hold it; words as their bytes."""
+    arrays = {f.name: np.ascontiguousarray(getattr(state, f.name)) for f in fields(state)}
+    return {
+        name: torch.from_numpy(a if a.dtype.kind not in "SU" else a[..., None].view(np.uint8))
+        for name, a in arrays.items()
+    }
 
 
 def state_of(like: Any, tensors: dict[str, Tensor]) -> Any:
     """The state of the same kind as `like` that `tensors_of` was given."""
-    return type(like)(**{name: tensor.numpy() for name, tensor in tensors.items()})
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    for name, array in arrays.items():
+        dtype = getattr(like, name).dtype
+        if dtype.kind in "SU":
+            arrays[name] = array.view(dtype)[..., 0]
+    return type(like)(**arrays)
 
 
 def read_state(

@@ -23,6 +23,7 @@ from goalscope.training.minigrid.recipe import (
     train_minigrid,
 )
 from goalscope.training.ppo import PPO, train
+from goalscope.training.saved_state import state_of, tensors_of
 from goalscope.worlds.contract import check_world, take
 from goalscope.worlds.minigrid import Action, MiniGrid
 
@@ -77,6 +78,15 @@ def test_a_goal_that_can_be_lost_to_lava_counts_only_where_it_is_reached():
     world = MiniGrid("MiniGrid-LavaGapS5-v0")
     state = world.generate(np.arange(12))
     assert exact_reach(Forward(), world, state).max() < 1e-6
+
+
+def test_the_words_of_a_level_are_kept_with_a_run():
+    state = MiniGrid("MiniGrid-DoorKey-6x6-v0").generate(np.arange(3))
+    kept = tensors_of(state)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in kept.values())
+    again = state_of(take(state, slice(1)), kept)
+    assert np.array_equal(again.mission, state.mission) and again.mission.dtype == state.mission.dtype
+    assert np.array_equal(again.cells, state.cells) and len(set(state.mission.tolist())) >= 1
 
 
 def run_of(tmp_path: Any, steps: int, kill: bool = False) -> dict[str, torch.Tensor]:
@@ -135,7 +145,7 @@ def test_a_finished_run_is_a_policy_with_its_world_and_card(finished: Any):
         (ROOM, "fixed", 0, r"steps must be at least 1"),
         ("MiniGrid-Empty-6x7-v0", "fixed", 1, r"did you mean MiniGrid-Empty-"),
         ("MiniGrid-Unlock-v0", "fixed", 1, r"Unlock-v0 is 6 x 11 squares"),
-        ("MiniGrid-Fetch-8x8-N3-v0", "fixed", 1, r"rules of its own"),
+        ("MiniGrid-Fetch-8x8-N3-v0", "fixed", 1, r"has 0 goal squares; this recipe needs one"),
     ],
 )
 def test_what_does_not_fit_is_refused(environment: str, goal: str, steps: int, message: str, tmp_path: Any):

@@ -153,25 +153,23 @@ def _card(policy: Grid, description: dict[str, Any], folder: Path) -> str:
         f"goalscope train minigrid --environment {world.name} --goal {about['goal']} --seed {training['seed']} "
         f"--steps {training['steps']} --precision {training['precision']}"
     )
-    where = "where the environment puts it" if about["goal"] == "fixed" else "anywhere"
-    parameters = sum(p.numel() for p in policy.parameters())
+    fixed = about["goal"] == "fixed"
+    where = "where the environment puts it" if fixed else "anywhere"
+    placed_by = (
+        "the goal where it always is"
+        if fixed
+        else "the goal moved to any empty square,\n  all equally probable, as the seed decides"
+    )
+    parameters, minutes = sum(p.numel() for p in policy.parameters()), training["seconds"] / 60
     return f"""# MiniGrid agent trained with the goal {where}
 
-{world.name}, the goal {where} in training: {
-        reach["trained", about["goal"]].split(" ")[0]
-    } of unseen levels solved.
+{world.name}, the goal {where} in training: {reach["trained", about["goal"]].split(" ")[0]} of unseen levels solved.
 
 - **Network**: grid, {parameters:,} parameters; sees the whole room ({world.width} x {world.height}), one-hot.
-- **Data**: levels of {world.name} from seeds; {
-        "the goal where it always is"
-        if about["goal"] == "fixed"
-        else "the goal moved to another empty square, all equally probable, which the seed decides"
-    }.
+- **Data**: levels of {world.name} from seeds; {placed_by}.
 - **Command**: `{command}`
-- **Steps and time**: {training["steps"]:,} environment steps, {
-        training["seconds"] / 60:.0f} minutes on one busy core ({platform.machine()}).
-- **Exact probability of coming to the goal** in {world.time_limit} steps, mean of {
-        TEST_LEVELS:,} unseen levels [95%]:
+- **Steps and time**: {training["steps"]:,} environment steps, {minutes:.0f} minutes on one busy core ({platform.machine()}).
+- **Exact probability of coming to the goal** in {world.time_limit} steps, mean of {TEST_LEVELS:,} unseen levels [95%]:
 
 | goal | this agent | untrained network |
 |---|---:|---:|
