@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from goalscope.files import write_folder
 from goalscope.policies import foreign
 from goalscope.policies.architectures import arguments_of, check_layers
-from goalscope.policies.names import CARD, CONFIG, WEIGHTS, located, named, parse_config, read_bytes
+from goalscope.policies.names import CARD, CONFIG, MODEL, WEIGHTS, located, named, parse_config, read_bytes
 from goalscope.policies.starter import FIRST, arguments_from
 from goalscope.policies.weights import check_numbers, read_tensors, unwrapped
 from goalscope.showing import drawing, text
@@ -171,7 +171,7 @@ def _weights_of(path: Path) -> Path:
     """The file with the weights: of a folder of ours, or of one that learned-planner wrote."""
     if not path.is_dir():
         return path
-    theirs = path / foreign.MODEL
+    theirs = path / MODEL
     return theirs if theirs.is_file() and not (path / WEIGHTS).exists() else path / WEIGHTS
 
 
