@@ -15,6 +15,7 @@ from goalscope.policies.compact import Compact
 from goalscope.policies.drc import DRC, RecurrentOutput
 from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
+from goalscope.policies.impala.others import Nature, RecurrentImpala
 from goalscope.policies.learned_planner.resnet import GuezResNet
 from goalscope.worlds.sokoban import Sokoban
 
@@ -149,6 +150,11 @@ def drc_step() -> tuple[SecondStep, Tensor]:
     return SecondStep(policy, x), x
 
 
+def impala_step() -> tuple[SecondStep, Tensor]:
+    policy, x = RecurrentImpala((4, 8, 8), 16), torch.rand(2, 3, 64, 64)
+    return SecondStep(policy, x), x
+
+
 def published_drc(**form: Any) -> tuple[SecondStep, Tensor]:
     """A recurrent policy in a form of the literature, small."""
     policy, x = DRC(2, 2, 4, hidden=8, **form), torch.rand(3, form["planes"], 6, 6)
@@ -182,6 +188,8 @@ MAKERS: dict[str, Any] = {
         Impala().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last),
     ),
+    "impala with memory": impala_step,
+    "nature": lambda: (Nature(16), torch.rand(2, 3, 64, 64)),
     "compact": lambda: (Compact(), torch.rand(3, 3, 13, 13)),
     "packaged": lambda: (load("mouse-topright").module, torch.rand(3, 3, 13, 13)),
     "packaged drc": drc_step,

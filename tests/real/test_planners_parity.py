@@ -20,7 +20,7 @@ DATA = os.environ.get("GOALSCOPE_DATA")
 if DATA is None:
     pytest.skip("GOALSCOPE_DATA is unset: it points at the shared data", allow_module_level=True)
 HOME = Path(DATA) / "planners"
-ALIGNMENT, EMERGENT = HOME / "a-alignment-drc", HOME / "b-emergent-planning"
+ALIGNMENT, EMERGENT, IMPALA = HOME / "a-alignment-drc", HOME / "b-emergent-planning", HOME / "c-impala"
 
 _path = Path(__file__).parents[1] / "policies" / "learned_planner" / "flax_files.py"
 _spec = importlib.util.spec_from_file_location("flax_files", _path)
@@ -143,3 +143,31 @@ def test_the_world_of_emergent_planning_step_by_step():
         assert step.reward[0] == pytest.approx(reference["rewards"][t] - 0.09, abs=1e-5)
         assert step.ended[0] == reference["done"][t]
     assert reference["done"][-1] and set(reference["actions"]) == set(range(5))
+
+
+THEIR_SITES = {"maxpool": "pool", "relufc": "relu_fc"}
+"""what procgen-tools calls a part of the network, and what it is called here; `resadd` is the block around it"""
+SMALL = ["small-plain", "small-state_dict", "small-model_state_dict", "small-dataparallel"]
+
+
+@pytest.mark.parametrize("name", [*SMALL, "narrow-published", "wide-published"])
+def test_impala_agents_of_procgen_in_every_form(name: str, tmp_path: Path):
+    path, size = IMPALA / f"{name}.pth", name if "published" in name else "small"
+    if not path.is_file():
+        path, rule = tmp_path / path.name, json.loads((IMPALA / f"{name}.json").read_text())
+        torch.save({key: torch.from_numpy(array) for key, array in drawn(rule).items()}, path)
+    reference, module = np.load(IMPALA / f"{size}.npz"), load(path).module
+    # In the order of the reference: channels last sums in another one, 5e-5 of logits that reach 23.
+    module = module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    x = module.encode(reference["observations"]).contiguous()
+    with torch.inference_mode():
+        out = module(x)
+    agree(out.logits, reference["logits"])
+    agree(out.value, reference["value"])
+    sites = {key: key.partition(":")[2].removesuffix(".resadd") for key in reference.files if ":" in key}
+    for key, site in sites.items():
+        *before, last = site.split(".")
+        ours = ".".join([*before, THEIR_SITES.get(last, last)])
+        seen = capture(module, x, [ours])[ours]
+        agree(seen.mean((2, 3)) if key.startswith("site-mean") else seen, reference[key])
+    assert sites

@@ -27,6 +27,18 @@ def _impala() -> Callable[..., nn.Module]:
     return Impala
 
 
+def _recurrent_impala() -> Callable[..., nn.Module]:
+    from goalscope.policies.impala.others import RecurrentImpala
+
+    return RecurrentImpala
+
+
+def _nature() -> Callable[..., nn.Module]:
+    from goalscope.policies.impala.others import Nature
+
+    return Nature
+
+
 def _lc0() -> Callable[..., nn.Module]:
     from goalscope.policies.lc0 import Lc0
 
@@ -78,6 +90,7 @@ def _emergent_resnet() -> Callable[..., nn.Module]:
 ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
     "grid": _grid, "starter": _starter, "learned-planner-resnet": _guez_resnet, "emergent-resnet": _emergent_resnet,
+    "impala-gru": _recurrent_impala, "nature": _nature,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

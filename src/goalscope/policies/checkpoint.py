@@ -182,17 +182,17 @@ def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[st
     """
     if any(name.endswith(FIRST) for name in tensors):
         return _starter(tensors, path)
-    from goalscope.policies.impala import Impala, from_state_dict
+    from goalscope.policies.impala import Impala
+    from goalscope.policies.impala.convert import GRU_LAYERS, network_of
+    from goalscope.policies.impala.others import Nature
 
     with torch.device("meta"):
-        tensors = unwrapped(tensors, Impala().state_dict().keys(), path)
+        known = {*Impala().state_dict(), *Nature().state_dict(), *GRU_LAYERS.values()}
+    tensors = unwrapped(tensors, known, path)
     try:
-        module = from_state_dict(tensors)
+        module, architecture = network_of(tensors)
     except ValueError as error:
         raise ValueError(f"{path}, read as an IMPALA network: {error}") from error
-    channels = [tensors[f"embedder.block{block}.conv.bias"].numel() for block in (1, 2, 3)]
-    actions, hidden = tensors["fc_policy.weight"].shape
-    architecture = {"name": "impala", "channels": channels, "hidden": hidden, "actions": actions}
     return module, {"architecture": architecture}
 
 

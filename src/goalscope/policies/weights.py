@@ -1,8 +1,8 @@
 """A weights file to tensors by layer name, without trusting it.
 
-Read are safetensors and what `torch.save` writes (a zip archive, torch 1.6 or newer), the latter with
-`weights_only=True`. Nothing that could run code is ever unpickled, and whatever the bytes are, the only error
-is a ValueError that names the file.
+Read are safetensors and what `torch.save` writes, the latter with `weights_only=True`: a zip archive, or the chain of
+pickles that it wrote before torch 1.6. Nothing that could run code is ever unpickled, and whatever the bytes are, the
+only error is a ValueError that names the file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""what a file of torch before 1.6 begins with: a pickle of its magic number"""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -47,6 +49,8 @@ def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
         )
     if data[:2] == b"PK":
         _check_archive(data, path)
+        return _state_dict(_load_torch(data, path), path), None
+    if data.startswith(OLD_TORCH):
         return _state_dict(_load_torch(data, path), path), None
     if data[:1] == b"\x80" and data[8:9] != b"{":
         raise ValueError(

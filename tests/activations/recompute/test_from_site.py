@@ -20,6 +20,7 @@ from goalscope.policies.compact import Compact
 from goalscope.policies.drc import DRC
 from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
+from goalscope.policies.impala.others import RecurrentImpala
 from goalscope.policies.learned_planner.resnet import GuezResNet
 
 
@@ -166,6 +167,7 @@ def _modules() -> dict[str, tuple[nn.Module, tuple]]:
             Impala((4, 6, 6), 16, 15).eval(),
             (pixels.to(memory_format=torch.channels_last),),
         ),
+        "impala with memory": (RecurrentImpala((4, 6, 6), 16).eval(), (pixels, torch.rand(2, 16))),
         "resnet": (resnet.eval(), (torch.rand(3, 3, 12, 12),)),
         "packaged drc": _drc(),
         "drc of learned-planner": _published_drc(

@@ -160,7 +160,8 @@ def test_residual_networks_have_the_numbers_of_torchs_layers(tmp_path: Path, for
     )  # fmt: skip
     for part in blocks.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(part.weight, 1), torch.nn.init.normal_(part.bias)
+            torch.nn.init.normal_(part.weight, 1)
+            torch.nn.init.normal_(part.bias)
             torch.nn.init.normal_(part.running_mean)  # type: ignore[arg-type]
             torch.nn.init.uniform_(part.running_var, 0.5, 1.5)  # type: ignore[arg-type]
     encoder = torch.nn.Conv2d(7, C, 3, padding=1)

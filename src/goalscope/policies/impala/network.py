@@ -1,4 +1,4 @@
-"""The IMPALA network of Procgen agents, every post-relu activation and residual sum a named module.
+"""The IMPALA network of Procgen agents, without memory; every post-relu activation and residual sum a named module.
 
 Architecture: Espeholt et al. 2018, "IMPALA", figure 3 (the large network, without the LSTM), as trained on
 Procgen by Cobbe et al. 2020; layer names are those of the public PyTorch checkpoints.
@@ -15,8 +15,7 @@ A site is a module's output:
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -78,6 +77,33 @@ class Embedder(nn.Module):
         return self.relu_fc(self.fc(self.flatten(features)))
 
 
+def encode_pixels(observations: np.ndarray, side: int, device: torch.device) -> Tensor:
+    """[N, 3, side, side] uint8 pixels to float32 in [0, 1], channels last.
+
+    Raises:
+        ValueError: observations of another shape or type.
+    """
+    if observations.shape[1:] != (3, side, side) or observations.dtype != np.uint8:
+        raise ValueError(
+            f"this policy takes observations [N, 3, {side}, {side}] uint8, "
+            f"got {list(observations.shape)} {observations.dtype}"
+        )
+    pixels = torch.from_numpy(observations).to(device)
+    return pixels.to(torch.float32, memory_format=torch.channels_last) / 255
+
+
+def initialise(network: nn.Module) -> None:
+    """Fresh weights of a network with heads `fc_policy` and `fc_value`, as the published agents had them."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter)
+    # The policy starts near uniform.
+    nn.init.orthogonal_(network.get_parameter("fc_policy.weight"), 0.01)
+    nn.init.orthogonal_(network.get_parameter("fc_value.weight"))
+
+
 class Impala(nn.Module):
     """Policy and value from 64 x 64 pixels.
 
@@ -94,14 +120,7 @@ class Impala(nn.Module):
         self.embedder = Embedder(channels, hidden)
         self.fc_policy = nn.Linear(hidden, actions)
         self.fc_value = nn.Linear(hidden, 1)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.xavier_uniform_(parameter)
-        # The policy starts near uniform, as those of the published agents did.
-        nn.init.orthogonal_(self.fc_policy.weight, 0.01)
-        nn.init.orthogonal_(self.fc_value.weight)
+        initialise(self)
 
     def encode(self, observations: np.ndarray) -> Tensor:
         """[N, 3, 64, 64] uint8 pixels to float32 in [0, 1] on the policy's device, channels last.
@@ -109,51 +128,9 @@ class Impala(nn.Module):
         Channels last is an order in memory, not of the axes: a forward takes a third of the time on a CPU. It
         also sums in another order, so compare outputs bit for bit only between inputs of one memory format.
         """
-        if observations.shape[1:] != (3, SIDE, SIDE) or observations.dtype != np.uint8:
-            raise ValueError(
-                f"this policy takes observations [N, 3, {SIDE}, {SIDE}] uint8, "
-                f"got {list(observations.shape)} {observations.dtype}"
-            )
-        pixels = torch.from_numpy(observations).to(self.fc_policy.weight.device)
-        return pixels.to(torch.float32, memory_format=torch.channels_last) / 255
+        return encode_pixels(observations, SIDE, self.fc_policy.weight.device)
 
     def forward(self, x: Tensor) -> PolicyOutput:
         """[N, 3, 64, 64] float pixels in [0, 1] to logits [N, A] and value [N]."""
         hidden = self.embedder(x)
         return PolicyOutput(self.fc_policy(hidden), self.fc_value(hidden).squeeze(1))
-
-
-def from_state_dict(state_dict: Mapping[str, Tensor]) -> Impala:
-    """The network of a state dict, its widths read from the layers' shapes.
-
-    Raises:
-        ValueError: a layer is missing, unknown or of a shape that does not fit; the message names the layer
-            and both shapes, or the nearest names.
-    """
-    shapes = {name: tuple(tensor.shape) for name, tensor in state_dict.items()}
-    with torch.device("meta"):
-        expected = _shapes(Impala())
-    for name in [name for name in expected if name not in shapes]:
-        near = difflib.get_close_matches(name, [other for other in shapes if other not in expected], 1, 0.5)
-        hint = f"; {near[0]} is there instead, rename it" if near else ""
-        raise ValueError(f"the state dict lacks the layer {name} {expected[name]}{hint}")
-    for name in [name for name in shapes if name not in expected]:
-        near = difflib.get_close_matches(name, expected, 3)
-        hint = f"; near matches: {', '.join(near)}" if near else ""
-        raise ValueError(f"the state dict has a layer {name!r} that an IMPALA network does not have{hint}")
-    sources = [f"embedder.block{b}.conv.bias" for b in (1, 2, 3)] + ["embedder.fc.bias", "fc_policy.bias"]
-    for name in sources:
-        if len(shapes[name]) != 1 or not shapes[name][0]:
-            raise ValueError(f"layer {name} has shape {shapes[name]}, expected (N,) as in {expected[name]}")
-    first, second, third, hidden, actions = (shapes[name][0] for name in sources)
-    with torch.device("meta"):
-        network = Impala((first, second, third), hidden, actions)
-    for name, shape in _shapes(network).items():
-        if shapes[name] != shape:
-            raise ValueError(f"layer {name} has shape {shapes[name]}, expected {shape}")
-    network.to_empty(device="cpu").load_state_dict(state_dict)
-    return network.eval()
-
-
-def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
