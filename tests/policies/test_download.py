@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from goalscope.commands import main as cli
 from goalscope.policies import checkpoint, download
 
 BODY = np.random.default_rng(0).bytes(300_000)
+SMALL = b'{"net": 1}'
 NAME = "maia-1100"
 
 
@@ -32,13 +35,16 @@ class Handler(BaseHTTPRequestHandler):
     server: Public
 
     def do_GET(self) -> None:
-        if self.path != "/weights/maia-1100.pb.gz":
+        if self.path not in ("/weights/maia-1100.pb.gz", "/weights/cfg.json"):
             self.send_error(404)
             return
         wanted = self.headers.get("Range")
         self.server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
-        body = self.server.body
+        body = self.server.body if self.path.endswith("gz") else SMALL
+        if start >= len(body):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
@@ -127,6 +133,74 @@ def test_a_damaged_part_is_thrown_away(public: Public, home: Path):
     with pytest.raises(ValueError, match="nothing was kept"):
         download.fetch(NAME, url(public))
     assert download.fetch(NAME, url(public)).read_bytes() == BODY
+
+
+def repinned(monkeypatch: pytest.MonkeyPatch, **other: object) -> None:
+    """The same file, of which something else is known."""
+    pinned = {"sha256": None, "size": None, **other}
+    monkeypatch.setitem(download.SOURCES, NAME, replace(download.SOURCES[NAME], **pinned))  # type: ignore[arg-type]
+
+
+def test_where_only_gits_name_of_a_file_is_known_that_is_checked(
+    public: Public, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "body").write_bytes(BODY)
+    blob = subprocess.run(
+        ["git", "hash-object", tmp_path / "body"], capture_output=True, text=True, check=True
+    )
+    repinned(monkeypatch, git_blob=blob.stdout.strip())
+    path = download.fetch(NAME, url(public))
+    assert path.read_bytes() == BODY and download.located(NAME) == path
+    path.write_bytes(BODY[:-1])
+    with pytest.raises(
+        ValueError, match=r"has the git blob [0-9a-f]{40}, maia-1100 has [0-9a-f]{40}: remove it"
+    ):
+        download.located(NAME)
+    public.body = BODY + b"more"
+    with pytest.raises(ValueError, match=r"git blob .*; nothing was kept"):
+        download.fetch(NAME, url(public))
+
+
+def test_of_a_file_without_any_hash_it_says_the_one_that_came_and_what_lies_beside_it_comes_too(
+    public: Public, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    repinned(monkeypatch, beside=("https://nowhere.invalid/weights/cfg.json",))
+    with pytest.raises(FileNotFoundError, match=r"policies add maia-1100`; without a network put https"):
+        download.located(NAME)
+    public.cut = 100_000
+    with pytest.raises(OSError, match="broke off after 100000 of 300000"):
+        download.fetch(NAME, url(public))
+    public.cut = None
+    said: list[str] = []
+    path = download.fetch(NAME, url(public), said.append)
+    assert path == home / NAME / "maia-1100.pb.gz" and path.read_bytes() == BODY
+    assert path.with_name("cfg.json").read_bytes() == SMALL and download.located(NAME) == path
+    assert public.asked == [None, "bytes=100000-", None]
+    assert any(hashlib.sha256(BODY).hexdigest() in line and "no hash" in line for line in said)
+    assert any("GPL-3.0" in line for line in said), "the licence is said"
+    path.with_name("cfg.json").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"put https://nowhere\.invalid/weights/cfg\.json at .*cfg\.json"
+    ):
+        download.located(NAME)
+
+
+def test_a_whole_part_of_unknown_size_is_found_whole(
+    public: Public, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    repinned(monkeypatch)
+    home.mkdir(parents=True)
+    (home / "maia-1100.pb.gz.part").write_bytes(BODY)
+    assert download.fetch(NAME, url(public)).read_bytes() == BODY
+
+
+def test_every_source_says_its_licence_and_how_it_is_known():
+    for name, source in download.SOURCES.items():
+        assert "; " in source.about, name
+        known = [source.sha256 and len(source.sha256) == 64, source.git_blob and len(source.git_blob) == 40]
+        assert sum(map(bool, known)) == 1 or name.startswith("learned-planner"), name
+        assert source.url.startswith("https://")
+    assert len({download.place(name) for name in download.SOURCES}) == len(download.SOURCES)
 
 
 def test_without_a_network_it_says_where_the_file_goes(home: Path):
