@@ -145,7 +145,7 @@ def test_the_world_of_emergent_planning_step_by_step():
     assert reference["done"][-1] and set(reference["actions"]) == set(range(5))
 
 
-THEIR_SITES = {"maxpool": "pool", "relufc": "relu_fc"}
+THEIR_SITES: dict[str, str] = {"maxpool": "pool", "relufc": "relu_fc"}
 """what procgen-tools calls a part of the network, and what it is called here; `resadd` is the block around it"""
 SMALL = ["small-plain", "small-state_dict", "small-model_state_dict", "small-dataparallel"]
 
@@ -166,8 +166,8 @@ def test_impala_agents_of_procgen_in_every_form(name: str, tmp_path: Path):
     agree(out.value, reference["value"])
     sites = {key: key.partition(":")[2].removesuffix(".resadd") for key in reference.files if ":" in key}
     for key, site in sites.items():
-        *before, last = site.split(".")
-        ours = ".".join([*before, THEIR_SITES.get(last, last)])
+        *before, last = str(site).split(".")
+        ours = ".".join([*before, THEIR_SITES.get(last) or last])
         seen = capture(module, x, [ours])[ours]
         agree(seen.mean((2, 3)) if key.startswith("site-mean") else seen, reference[key])
     assert sites
