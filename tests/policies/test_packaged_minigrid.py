@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("minigrid", reason="needs the extra goalscope[minigrid]")
 
-from goalscope.policies.checkpoint import PACKAGED, load, packaged, untrained
+from goalscope.policies.checkpoint import load, untrained
+from goalscope.policies.names import PACKAGED, packaged
 from goalscope.rollout.chain import chain, enumerate_states, first_of_two
 from goalscope.stats import bootstrap_mean
 from goalscope.training.minigrid.recipe import exact_reach, goals_moved
