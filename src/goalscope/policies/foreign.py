@@ -15,7 +15,7 @@ from goalscope.policies.learned_planner.msgpack import is_msgpack
 from goalscope.policies.weights import is_lc0
 
 CONFIG = "cfg.json"
-"""the two files of a checkpoint of learned-planner"""
+"""the file beside the weights of a checkpoint of learned-planner"""
 
 
 def load_foreign(data: bytes, path: Path) -> tuple[nn.Module, dict[str, Any]] | None:
