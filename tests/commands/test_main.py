@@ -65,6 +65,7 @@ BAD = {
     "folder under a file": (["study", "maze", "--levels", "3", "--out", "taken/file/run"], "file"),
     "no device": (["study", "maze", "--device", "warp"], "warp"),
     "no maze file": (["play", "gone.txt"], "gone.txt"),
+    "no change of mazes": (["bound", "maze.txt", "--over", "ways"], "'cheese' or 'walls:K'"),
     "two mice": (["play", "two.txt"], "line 5, column 5: a second mouse"),
     "too large": (["play", "large.txt"], "larger than the 13 x 13"),
     "not text": (["play", "bytes.txt"], "not a text file"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from goalscope import __version__
+from goalscope.commands.bound import bound
 from goalscope.commands.findings import argument, findings
 from goalscope.commands.forecast import forecast_app
 from goalscope.commands.parser import App, Argument, run
@@ -53,6 +54,7 @@ app.commands |= {
     "study": study_app,
     "findings": findings,
     "play": play,
+    "bound": bound,
     "policies": policies_app,
     "train": train_app,
     "forecast": forecast_app,
