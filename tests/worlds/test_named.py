@@ -46,6 +46,8 @@ def test_names_give_worlds_with_the_settings_asked_for():
     assert isinstance(maze, Maze) and maze.size == 15 and maze.cheese_region is None
     assert isinstance(world_of("sokoban"), Sokoban)
     assert isinstance(world_of("procgen:maze"), ProcgenMaze)
+    heist = world_of("procgen:heist", distribution="hard")
+    assert heist.name == "procgen:heist" and len(heist.generate([1]).head) == 1
     grid = world_of("minigrid:MiniGrid-Empty-5x5-v0", observation="full")
     assert isinstance(grid, MiniGrid) and grid.name == "MiniGrid-Empty-5x5-v0"
     assert grid.observe(grid.generate([0])).shape == (1, 3, 5, 5)

@@ -26,7 +26,7 @@ NEEDED = (
 """what a World has; see `goalscope.worlds.contract`"""
 KINDS = {"maze": "", "sokoban": "", "minigrid": "ID", "procgen": "GAME", "gym": "ID"}
 """name -> what stands behind its colon"""
-PROCGEN = ("maze",)
+PROCGEN = ("maze", "coinrun", "heist")
 """games of Procgen that are known here"""
 
 
@@ -35,9 +35,9 @@ def world_of(given: Any, **settings: Any) -> World:
 
     Args:
         given: 'maze' or 'sokoban'; 'minigrid:ID' with the name of an environment of the package, as in
-            'minigrid:MiniGrid-DoorKey-6x6-v0'; 'procgen:maze'; 'gym:ID', any Gymnasium environment, as in
-            'gym:CartPole-v1'; 'file.py:factory', a function without arguments that returns a World, in a file that is run
-            as `python file.py` runs it; or a World, which stays as it is.
+            'minigrid:MiniGrid-DoorKey-6x6-v0'; 'procgen:maze', 'procgen:coinrun' or 'procgen:heist'; 'gym:ID', any
+            Gymnasium environment, as in 'gym:CartPole-v1'; 'file.py:factory', a function without arguments that returns a
+            World, in a file that is run as `python file.py` runs it; or a World, which stays as it is.
         settings: of the world's class, such as observation="full" for MiniGrid or size=15 for the maze; none for a World
             or a factory, which have their own.
 
@@ -87,11 +87,11 @@ def _of_text(text: str, settings: dict[str, Any]) -> World:
         return _gym(which, settings)
     if which not in PROCGEN:
         near = difflib.get_close_matches(which, PROCGEN, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(PROCGEN)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PROCGEN)}"
         raise ValueError(f"no game of Procgen is called {which!r} here: {hint}")
-    from goalscope.worlds.procgen import ProcgenMaze
+    from goalscope.worlds.procgen import ProcgenGame, ProcgenMaze
 
-    return _made(ProcgenMaze, (), settings)
+    return _made(ProcgenMaze, (), settings) if which == "maze" else _made(ProcgenGame, (which,), settings)
 
 
 def _gym(environment: str, settings: dict[str, Any]) -> World:

@@ -231,18 +231,18 @@ def encode(state: ProcgenState, template: bytes, generator: bytes) -> list[bytes
 class Game:
     """One game of Procgen's library. Its `template` is the first state of a level."""
 
-    def __init__(self, distribution: str):
+    def __init__(self, distribution: str, name: str = "maze"):
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # gym announces its successor there
                 from procgen.env import ProcgenGym3Env
         except ImportError as error:
             raise ImportError(
-                f"the Procgen maze needs the package procgen-mirror ({error}): "
+                f"the Procgen {name} needs the package procgen-mirror ({error}): "
                 "pip install 'goalscope[procgen]' (Python 3.11)"
             ) from error
         self._environment: Any = ProcgenGym3Env(
             num=1,
-            env_name="maze",
+            env_name=name,
             distribution_mode=distribution,
             num_levels=1,
             start_level=0,
@@ -251,7 +251,6 @@ class Game:
         )
         self._buffer = self._environment._ffi.new(f"char[{_LARGEST}]")
         self.template = self._bytes()
-        decode([self.template], distribution)
 
     def next_level(self, data: bytes) -> bytes:
         """The first state of the level after `data`, as Procgen makes it."""
