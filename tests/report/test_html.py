@@ -19,7 +19,8 @@ import pytest
 
 from goalscope.evidence.finding import LATER
 from goalscope.report import html
-from goalscope.report.html import grade, number, write_report
+from goalscope.report.cells import cells, grade, interval, is_share, number
+from goalscope.report.html import write_report
 from goalscope.report.reading import Row
 
 MakeRun = Callable[..., Path]
@@ -287,6 +288,14 @@ def test_grade(given: dict[str, Any], kind: str, sign: str) -> None:
 )
 def test_number(value: float, share: bool, expected: str) -> None:
     assert number(value, share) == expected
+
+
+def test_units_are_told_alike_on_every_page() -> None:
+    """A rate is a share wherever it stands, and an end that is missing as None or NaN is no interval."""
+    assert all(map(is_share, ("probability", " Rate", "proportion", "share"))) and not is_share("nats")
+    row = row_of(unit="rate", low=0.25, high=0.5)
+    assert cells(row)["interval"] == interval(0.25, 0.5, True) == "25.0% to 50.0%"
+    assert [interval(*ends, False) for ends in ((None, 1.0), (0.0, math.nan), (1.0, 1.0))] == ["", "", ""]
 
 
 def test_findings_of_no_section_are_shown(make_run: MakeRun) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from goalscope.files import write_whole
-from goalscope.report.html import grade, number
+from goalscope.report.cells import cells
 from goalscope.report.reading import Row
 from goalscope.report.templates import style, template
 
@@ -24,7 +24,6 @@ MARKS = {"stands": ("▲", "stands"), "falls": ("▼", "falls"), "no evidence": 
 _BADGES = {"stands": "supported", "falls": "inconclusive", "no evidence": "untested"}
 """the report's badge that has the colours of each status"""
 _CASES = {"affirmative": "Affirmative case", "risk": "Risk case"}
-_SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
 
 
 def write_argument_page(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
@@ -77,28 +76,12 @@ def _nest(claims: list[Mapping[str, Any]], target: str) -> list[dict[str, Any]]:
 
 
 def _cells(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """One finding as the texts of its cells."""
+    """The cells of a finding, and where it comes from."""
     row = Row(**{field.name: _plain(finding[field.name], str(field.type)) for field in fields(Row)})
-    share = row.unit.strip().lower() in _SHARES
-    return {
-        "id": row.id,
-        "question": row.question,
-        "estimate": number(row.estimate, share),
-        "interval": f"{number(row.low, share)} to {number(row.high, share)}",
-        "unit": row.unit,
-        "n": f"{row.n:,}",
-        "control": number(row.control, share) if math.isfinite(row.control) else "none",
-        "control_interval": (
-            f"{number(row.control_low, share)} to {number(row.control_high, share)}"
-            if math.isfinite(row.control_low) and math.isfinite(row.control_high)
-            else ""
-        ),
-        "control_name": row.control_name,
-        "grade": grade(row),
+    figure = finding.get("figure")
+    return cells(row) | {
         "run": finding["run"],
-        "link": quote(PurePosixPath(finding.get("figure", "")).as_posix(), safe="/.")
-        if finding.get("figure")
-        else "",
+        "link": quote(PurePosixPath(figure).as_posix(), safe="/.") if figure else "",
         "figure": finding.get("figure_title", ""),
         "world": row.world,
         "method": row.method,

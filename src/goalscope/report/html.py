@@ -13,35 +13,19 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from goalscope.evidence.standing import REASONS, STANDINGS, Standing, standing
+from goalscope.evidence.standing import STANDINGS, Standing
 from goalscope.files import write_whole
+from goalscope.report.cells import Grade, cells, grade
 from goalscope.report.inline import figure_markup
 from goalscope.report.reading import Picture, Row, Run, read_run
 from goalscope.report.templates import script, style, template
 
 SIZE_LIMIT_BYTES = 3_000_000
-_SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
-
-
-@dataclass(frozen=True)
-class Grade:
-    """How a finding stands.
-
-    Attributes:
-        kind: its standing (`evidence.standing`).
-        sign: a character that repeats it for the eye.
-        text: the badge.
-    """
-
-    kind: Standing
-    sign: str
-    text: str
 
 
 _EXAMPLES = (
@@ -52,23 +36,6 @@ _EXAMPLES = (
 
 _SIGNS = {"supported": "✓", "contradicted": "✗", "inconclusive": "≈", "untested": "?", "invalid": "-"}
 """of each standing where findings are counted; a badge's own sign says on which side of its control it lies"""
-
-
-def grade(row: Row) -> Grade:
-    """The standing of a finding, with the side of its control on which it lies, or why there is no answer."""
-    if not math.isfinite(row.estimate):
-        return Grade("untested", "?", "untested: not estimated")
-    has = math.isfinite(row.control)
-    low, high = (x if math.isfinite(x) else row.control for x in (row.control_low, row.control_high))
-    kind = standing(row.low, row.high, low if has else None, high if has else None, row.claim, row.invalid)
-    if kind == "invalid":
-        return Grade(kind, "✗", f"invalid: {REASONS.get(row.invalid, row.invalid)}")
-    if kind == "untested":
-        return Grade(kind, "?", f"untested: no {'interval' if has else 'control'}")
-    if kind == "inconclusive":
-        return Grade(kind, "≈", "inconclusive: not distinguishable from control")
-    above = row.low > high
-    return Grade(kind, "▲" if above else "▼", f"{kind}: {'above' if above else 'below'} control")
 
 
 def write_report(run_folder: str | os.PathLike[str]) -> Path:
@@ -210,8 +177,7 @@ def _counted(kinds: Sequence[Standing]) -> str:
 
 
 def _cells(row: Row) -> dict[str, Any]:
-    """One finding as the texts of its cells."""
-    share = row.unit.strip().lower() in _SHARES
+    """The cells of a finding, and how it was found."""
     how = (
         ("role", row.role),
         ("claim", f"{row.claim} control" if row.claim != "apart" else "apart from control, on either side"),
@@ -222,47 +188,13 @@ def _cells(row: Row) -> dict[str, Any]:
         ("policy sha256", row.policy_sha256),
         ("code", row.code_version),
     )
-    return {
-        "id": row.id,
-        "question": row.question or row.id,
-        "estimate": number(row.estimate, share),
-        "interval": _interval(row.low, row.high, share),
-        "unit": row.unit,
-        "n": f"{row.n:,}" if row.n >= 0 else "not given",
-        "sorts": {"estimate": _sorted_as(row.estimate), "control": _sorted_as(row.control), "n": str(row.n)},
-        "control": number(row.control, share) if math.isfinite(row.control) else "none",
-        "control_interval": _interval(row.control_low, row.control_high, share),
-        "control_name": row.control_name,
-        "grade": grade(row),
-        "how": [(name, value) for name, value in how if value],
-    }
+    sorts = {"estimate": _sorted_as(row.estimate), "control": _sorted_as(row.control), "n": str(row.n)}
+    return cells(row) | {"sorts": sorts, "how": [(name, value) for name, value in how if value]}
 
 
 def _sorted_as(value: float) -> str:
     """What the script sorts a cell by; what is missing comes first."""
     return repr(float(value)) if math.isfinite(value) else ""
-
-
-def number(value: float, share: bool = False) -> str:
-    """A number for a table: shares as percent with one decimal, others with three significant digits."""
-    if not math.isfinite(value):
-        return "not estimated"
-    if share:
-        text = f"{100 * value:.1f}%"
-        text = text if text.strip("-0.%") else text.removeprefix("-")
-    elif value != 0 and not 1e-3 <= abs(value) < 1e6:
-        text = f"{value:.2e}"
-    elif abs(value) >= 100:
-        text = f"{value:,.0f}"
-    else:
-        text = f"{value:.{2 if abs(value) >= 0.1 or value == 0 else 4}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _interval(low: float, high: float, share: bool) -> str:
-    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
-        return ""
-    return f"{number(low, share)} to {number(high, share)}"
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from goalscope.files import read_text, write_whole
-from goalscope.report.html import number
+from goalscope.report.cells import interval, is_share, number
 from goalscope.report.inline import figure_markup
 from goalscope.report.templates import style, template
 
@@ -27,7 +27,6 @@ _SIGNS = {
     "void": ("untested", "○"),
 }
 _WORDS = {"yes": "came true", "no": "did not", "ambiguous": "ambiguous", "void": "void"}
-_SHARES = ("probability", "share", "fraction", "accuracy")
 
 
 def write_scoreboard(folder: str | os.PathLike[str]) -> Path:
@@ -126,22 +125,16 @@ def _forecast(forecast: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finding(finding: Mapping[str, Any]) -> dict[str, Any]:
-    share = finding["unit"].strip().lower() in _SHARES
+    share = is_share(finding["unit"])
     control = finding["control"]
     return {
         **finding,
         "estimate": number(finding["estimate"], share),
-        "interval": _interval(finding["low"], finding["high"], share),
+        "interval": interval(finding["low"], finding["high"], share),
         "control": "none" if control is None else number(control, share),
-        "control_interval": _interval(finding["control_low"], finding["control_high"], share),
+        "control_interval": interval(finding["control_low"], finding["control_high"], share),
         "link": quote(PurePosixPath(finding["figure"]).as_posix(), safe="/.") if finding["figure"] else "",
     }
-
-
-def _interval(low: float | None, high: float | None, share: bool) -> str:
-    if low is None or high is None:
-        return ""
-    return f"{number(low, share)} to {number(high, share)}"
 
 
 def _drawing(folder: Path, name: str) -> str:

@@ -1,7 +1,7 @@
 """Leela network files (`.pb.gz`, `.pb`) to named numbers, without trusting them.
 
 A file is a gzip of one protobuf message `Net` (LeelaChessZero/lczero-common, proto/net.proto). Here are its wire
-format, the fields that say what kind of network it is, and its layers; `lc0_convert.py` makes a network of them.
+format, the fields that say what kind of network it is, and its layers; `convert.py` makes a network of them.
 Whatever the bytes are, the only error is a ValueError that names the file.
 """
 

@@ -1,16 +1,16 @@
 """Leela-format chess networks in plain PyTorch: convolutional and attention bodies, every activation named.
 
-Files are read by `lc0_convert.py`; `goalscope.load("maia-1900.pb.gz")` gives the network as a policy. A forward takes
+Files are read by `convert.py`; `goalscope.load("maia-1900.pb.gz")` gives the network as a policy. A forward takes
 planes and gives logits of the 1,858 moves as the mover sees them:
 
     state = from_boards(boards)                             # worlds/chess/state.py
     output = network(network.encode(state))                 # or evaluate(network, state), in cache-sized pieces
-    legal = legal_moves(boards, network.transforms(state))  # lc0_moves.py
+    legal = legal_moves(boards, network.transforms(state))  # policies/lc0/moves.py
     move_probabilities(output.logits, legal)
 
 Sites of a convolutional body: `body.conv`, `body.act`, and for each block `body.blocks.B` (the residual stream after
 it), `.conv1`, `.act1`, `.conv2`, `.se` (the block's addition to the stream), `.act2`. Of an attention body: see
-`lc0_attention.py`. Heads are `policy_heads.NAME`, `value_heads.NAME`, `moves_left_head`; only the chosen ones run.
+`attention.py`. Heads are `policy_heads.NAME`, `value_heads.NAME`, `moves_left_head`; only the chosen ones run.
 
 Architecture: Leela Chess Zero's networks as lc0 0.31 evaluates them (McIlroy-Young et al. 2020, "Aligning Superhuman
 AI with Human Behavior", for the Maia networks; Monroe and Chalmers 2024, "Mastering Chess with a Transformer Model").
@@ -60,7 +60,7 @@ class Lc0(nn.Module):
     """Policy, value and moves left of chess positions. Without a file: random weights of the same shape.
 
     Args:
-        input_format: of `chess_planes.InputFormat`.
+        input_format: of `worlds.chess.planes.InputFormat`.
         body: 'convolution' or 'attention'.
         width: channels of the residual stream.
         blocks: residual blocks, or encoders.

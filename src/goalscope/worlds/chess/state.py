@@ -1,7 +1,7 @@
 """Batches of chess positions with their history: one frozen dataclass of arrays, from and to python-chess.
 
 Squares are numbered as bits: a1 = 0, b1 = 1, ..., h8 = 63. Everything is absolute (White is White, whoever is to
-move); what a network sees from the mover's side is made of it in `chess_planes.py`.
+move); what a network sees from the mover's side is made of it in `planes.py`.
 """
 
 from __future__ import annotations

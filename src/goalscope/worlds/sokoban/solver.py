@@ -1,7 +1,7 @@
 """Solutions of Sokoban levels with the fewest moves: A* over pushes, exact, with limits that are told apart from "none".
 
 `solve` takes any one position, boxes on goals or not; `solve_many` takes a batch and gives arrays, for training data.
-What the search knows beforehand is in `sokoban_deadlocks`, the search itself in `sokoban_search`.
+What the search knows beforehand is in `deadlocks.py`, the search itself in `search.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A table has an entry for every place of the boxes and the player inside the walls, and is filled by one breadth-first
 search backwards from all solved positions: 22,680 entries for 8 x 8 with two boxes, under a millisecond a level. So every
-position that a learner gets itself into has its right moves at once; larger levels take `sokoban_solver.solve_many`.
+position that a learner gets itself into has its right moves at once; larger levels take `solver.solve_many`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DistanceTables:
         if entries > LARGEST_TABLE:
             raise ValueError(
                 f"{height} x {width} with {boxes} boxes has {entries:,} positions a level, more than {LARGEST_TABLE:,}: "
-                "use sokoban_solver.solve_many"
+                "use goalscope.worlds.sokoban.solver.solve_many"
             )
         self.height, self.width, self.boxes = height, width, boxes
         self.moves = np.full((slots, entries), _UNKNOWN, np.int16)
