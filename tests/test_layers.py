@@ -206,7 +206,10 @@ def test_every_study_has_the_same_rooms(folder: Path):
         ("goalscope.report.html", "from goalscope.plots.svg import clean"),
         ("goalscope.studies.maze_internals.words", "from goalscope.studies.maze_goal.words import told"),
         ("goalscope.studies.sokoban_plan.words", "from ..maze_goal import words"),
-        ("goalscope.studies.maze_goal.measure", "from goalscope.studies.maze_goal.findings import regress"),
+        (
+            "goalscope.studies.maze_goal.measure",
+            "from goalscope.studies.maze_goal.findings.decision import regress",
+        ),
         ("goalscope.studies.maze_goal.words", "from .study import Options"),
         ("goalscope.studies.frame", "def f():\n    from goalscope.studies.maze_goal.study import study"),
         ("goalscope.stats", "import importlib\nimportlib.import_module('goalscope.methods.behaviour.reach')"),

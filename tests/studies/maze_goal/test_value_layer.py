@@ -10,7 +10,7 @@ from torch import nn
 from goalscope.policies.compact import Compact
 from goalscope.policies.handwritten import Handwritten
 from goalscope.studies.about import About
-from goalscope.studies.maze_goal.findings import agreement_findings
+from goalscope.studies.maze_goal.findings.value import agreement_findings
 from goalscope.studies.maze_goal.measure.fields import Measured
 from goalscope.studies.maze_goal.measure.value_layer import fields_and_features
 from goalscope.worlds.maze import Maze

@@ -242,32 +242,38 @@ def test_its_early_channel_follows_the_cheese(planted: tuple[Outcome, dict]) -> 
     assert found["probe.cheese_position.observation"].estimate > 0.5  # the observation says it as well
 
 
-def test_where_nothing_is_pursued_nothing_is_claimed(tmp_path: Path) -> None:
-    blank = untrained(CONFIG, seed=5)
-    outcome = run(Policy(blank.module, "blank", "", CONFIG), tmp_path / "blank")
+def blank_policy() -> Policy:
+    return Policy(untrained(CONFIG, seed=5).module, "blank", "", CONFIG)
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return run(blank_policy(), tmp_path_factory.mktemp("internals") / "blank")
+
+
+def test_where_nothing_is_pursued_nothing_is_claimed(blank: Outcome) -> None:
+    outcome = blank
     found = {f.id: f for f in outcome.findings}
     assert outcome.headline.startswith(
         "A quick run, with fewer levels than the study: No edit at blocks.1 was found that changes what blank pursues."
     )
     share = found["channels.carry_goal"]
     assert share.estimate == 0 and "would have been found with 80% power" in share.method
-    assert share.method.split("; ")[1] in (tmp_path / "blank" / "run.json").read_text("utf-8")
+    record = (outcome.folder / "run.json").read_text("utf-8")
+    assert share.method.split("; ")[1] in record
     assert found["channels.all.other_place"].standing == "inconclusive"
     sets = [f for i, f in found.items() if i.startswith("channels.top_")]
     assert len(sets) == 6 and all(f.invalid == "ceiling" for f in sets)
-    assert "nothing is said of single channels or of sets" in (tmp_path / "blank" / "run.json").read_text(
-        "utf-8"
-    )
+    assert "nothing is said of single channels or of sets" in record
     assert "gate.accuracy" not in found
     for moved in (found["retarget.all"], found["probe.write.reach_target"]):
         assert moved.control_high is not None and moved.low <= moved.control_high
 
 
 def test_a_killed_study_goes_on_and_gives_the_same_findings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blank: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = Policy(untrained(CONFIG, seed=5).module, "blank", "", CONFIG)
-    whole = run(policy, tmp_path / "whole")
+    policy, whole = blank_policy(), blank
     calls: list[str] = []
     stage = RunFolder.stage
 

@@ -29,17 +29,11 @@ from goalscope.studies.kept import key_of
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
-from goalscope.studies.maze_goal.findings import (
-    Answers,
-    agreement_findings,
-    algorithms,
-    answers,
-    behaviour_findings,
-    decision_findings,
-    regress,
-    training_findings,
-    uniform,
-)
+from goalscope.studies.maze_goal.findings.algorithms import algorithms
+from goalscope.studies.maze_goal.findings.behaviour import Answers, answers, behaviour_findings, uniform
+from goalscope.studies.maze_goal.findings.decision import decision_findings, regress
+from goalscope.studies.maze_goal.findings.training import training_findings
+from goalscope.studies.maze_goal.findings.value import agreement_findings
 from goalscope.studies.maze_goal.measure.far_corners import measure_far_corners
 from goalscope.studies.maze_goal.measure.fields import (
     SNAPSHOT_LEVELS,
