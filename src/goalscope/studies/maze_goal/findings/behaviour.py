@@ -1,4 +1,4 @@
-"""How often it reaches the cheese, where it goes instead, what the cheese changes: all that needs no fit (sections 1 to 3)."""
+"""How often it reaches the cheese, where it goes instead, what the cheese changes: what needs no fit (sections 1 to 3)."""
 
 from __future__ import annotations
 
