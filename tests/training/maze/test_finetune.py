@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from goalscope.training.maze import finetune as module
 from goalscope.training.maze.finetune import REWARDS, Rewarded, brief, coin, finetune, finetuning_world
 from goalscope.worlds.contract import check_world
 from goalscope.worlds.maze import Maze, Move
+from goalscope.worlds.maze.paths import maze_size
 
 
 def at_the_cheese(world: Maze, count: int = 60):  # type: ignore[no-untyped-def]
@@ -53,7 +55,10 @@ def test_the_coin_is_fair_fixed_and_blind_to_the_cheese() -> None:
     assert abs(np.corrcoef(first, sizes)[0, 1]) < 0.08
 
 
-def test_a_finetuning_writes_a_policy_that_says_what_it_came_from(tmp_path: Path) -> None:
+def test_a_finetuning_writes_a_policy_that_says_what_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TEST_LEVELS", 60)
     folder = finetune("mouse-corner", "flipped", steps=8192, out=str(tmp_path / "run"), precision="float32")
     trained, original = load(folder), load("mouse-corner")
     assert trained.config["training"]["from_sha256"] == original.sha256
@@ -61,6 +66,9 @@ def test_a_finetuning_writes_a_policy_that_says_what_it_came_from(tmp_path: Path
     assert trained.sha256 != original.sha256
     card = (folder / "README.md").read_text()
     assert "--policy mouse-corner --reward flipped --steps 8192 --seed 1 --precision float32" in card
+    largest = int((maze_size(Maze(13, None).generate(np.arange(60))) == 13).sum())
+    assert re.search(r"\| cheese anywhere \| [\d.]+% \[.*\] \| 60 \|", card)
+    assert re.search(rf"\| cheese in the top-left corner, mazes of size 13 \| .* \| {largest} \|", card)
 
 
 def test_the_packaged_finetunings_come_from_the_packaged_mouse() -> None:

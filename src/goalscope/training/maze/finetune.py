@@ -23,7 +23,7 @@ from goalscope.rollout import fields
 from goalscope.stats import bootstrap_mean
 from goalscope.training.ppo import PPO, train
 from goalscope.training.precision import chosen_precision
-from goalscope.worlds.contract import Step, World
+from goalscope.worlds.contract import Step, World, take
 from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze.paths import corner, maze_size
 
@@ -143,14 +143,14 @@ def _card(
     anywhere = Maze(module.size, None)
     near = Maze(module.size, policy.config["world"]["cheese_region"])
     levels, own = anywhere.generate(np.arange(TEST_LEVELS)), near.generate(np.arange(TEST_LEVELS))
-    largest = anywhere.generate(np.arange(TEST_LEVELS))
-    far = place_cheese(levels, corner(levels, top=True, right=False))
+    largest = take(levels, maze_size(levels) == module.size)
+    far = place_cheese(largest, corner(largest, top=True, right=False))
     reach = {
         "cheese anywhere": fields(module, anywhere, levels).reach_from_start(anywhere.time_limit),
         "cheese where it was in training": fields(module, near, own).reach_from_start(near.time_limit),
         f"cheese in the top-left corner, mazes of size {module.size}": fields(
             module, anywhere, far
-        ).reach_from_start(anywhere.time_limit)[maze_size(largest) == module.size],
+        ).reach_from_start(anywhere.time_limit),
     }
     rows = []
     for words, values in reach.items():
