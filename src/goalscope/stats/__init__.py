@@ -18,8 +18,8 @@ Two kinds of quantity need two intervals:
   1,000 successes in 1,000 levels give a lower limit of 0.996 and not 1.
 
 `estimate.py` the number and its interval; `means.py` means, differences and ratios; `student.py` their interval without
-bounds; `trimmed.py` the trimmed mean; `shares.py` shares of trials; `statistic.py` any other statistic; `power.py` what
-would have been found; `resampling.py` the samples of levels.
+bounds; `trimmed.py` the trimmed mean; `shares.py` shares of trials; `statistic.py` any other statistic; `ranking.py`
+ranks; `power.py` what would have been found; `resampling.py` the samples of levels.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from __future__ import annotations
 from goalscope.stats.estimate import CONFIDENCE, Estimate
 from goalscope.stats.means import bootstrap_clustered, bootstrap_difference, bootstrap_mean, bootstrap_ratio
 from goalscope.stats.power import POWER, above_zero, above_zero_within, least_effect, power_at
+from goalscope.stats.ranking import ranks
 from goalscope.stats.resampling import RESAMPLES, percentile_interval, resample_counts
 from goalscope.stats.shares import binomial_interval
 from goalscope.stats.statistic import bootstrap
@@ -48,6 +49,7 @@ __all__ = [
     "least_effect",
     "percentile_interval",
     "power_at",
+    "ranks",
     "resample_counts",
     "trimmed_mean",
 ]

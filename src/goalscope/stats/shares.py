@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy import stats as scipy_stats
+from scipy import special
 
 from goalscope.stats.estimate import TAIL, Estimate
 
@@ -15,6 +15,6 @@ def binomial_interval(successes: int, trials: int) -> Estimate:
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(f"need 0 <= successes <= trials and trials >= 1, got {successes} of {trials}")
-    low = scipy_stats.beta.ppf(TAIL, successes, trials - successes + 1) if successes else 0.0
-    high = scipy_stats.beta.ppf(1 - TAIL, successes + 1, trials - successes) if successes < trials else 1.0
+    low = special.betaincinv(successes, trials - successes + 1, TAIL) if successes else 0.0
+    high = special.betaincinv(successes + 1, trials - successes, 1 - TAIL) if successes < trials else 1.0
     return Estimate(successes / trials, float(low), float(high), int(trials))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats as scipy_stats
+from scipy import special
 
 from goalscope.stats.estimate import TAIL, Estimate, within
 from goalscope.stats.resampling import BLOCK, RESAMPLES, weights_of
@@ -61,13 +61,13 @@ def bca_limits(estimate: float, replicates: np.ndarray, left_out: np.ndarray) ->
     tie = np.abs(replicates - estimate) <= 1e-9 * spread
     below = np.mean((replicates < estimate) & ~tie) + np.mean(tie) / 2
     edge = 0.5 / len(replicates)
-    bias = scipy_stats.norm.ppf(np.clip(below, edge, 1 - edge))
+    bias = special.ndtri(np.clip(below, edge, 1 - edge))
     deviation = left_out.mean() - left_out
     squares = np.square(deviation).sum()
     acceleration = np.power(deviation, 3).sum() / (6 * squares**1.5) if squares > 0 else 0.0
-    z = bias + scipy_stats.norm.ppf([TAIL, 1 - TAIL])
+    z = bias + special.ndtri([TAIL, 1 - TAIL])
     denominator = 1 - acceleration * z
     # Past the pole of the formula the correction means nothing; the plain percentile is what is left.
     shifted = np.where(denominator > 0, bias + z / np.maximum(denominator, 1e-12), z - bias)
-    low, high = np.quantile(replicates, scipy_stats.norm.cdf(shifted))
+    low, high = np.quantile(replicates, special.ndtr(shifted))
     return float(low), float(high)

@@ -26,7 +26,7 @@ one degree of freedom, so such intervals are wide.
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats as scipy_stats
+from scipy import special
 
 from goalscope.stats.estimate import TAIL, Estimate, within
 
@@ -53,7 +53,7 @@ def student_limits(totals: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, 
     flat = scale <= 1e-12 * np.abs(values).max(-1)  # rounding alone: the levels do not differ
     unit = np.where(flat[..., None], np.resize([-1.0, 1.0], n), apart / np.where(flat, 1, scale)[..., None])
     error, degrees, skewness, effective = _spread(unit, counts / counts.sum(-1, keepdims=True))
-    reach = scipy_stats.t.isf(TAIL, degrees)
+    reach = -special.stdtrit(degrees, TAIL)
     spread, step = error * np.sqrt(effective), reach / np.sqrt(effective)
     below = np.maximum(reach * error, spread * _hall(step, skewness, effective))
     above = np.maximum(reach * error, -spread * _hall(-step, skewness, effective))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats as scipy_stats
+from scipy import special
 
 from goalscope.stats.estimate import TAIL, Estimate, finite, within
 from goalscope.stats.student import student_ratio
@@ -43,5 +43,5 @@ def trimmed_mean(values: np.ndarray, *, trim: float = TRIM) -> Estimate:
     spread = float(np.clip(ordered, kept[0], kept[-1]).std(ddof=1))
     if len(kept) < 2 or spread <= 1e-12 * float(np.abs(kept).max()):  # the levels in the middle do not differ
         return Estimate(estimate, estimate, estimate, n)
-    half = scipy_stats.t.isf(TAIL, len(kept) - 1) * spread / ((1 - 2 * trim) * np.sqrt(n))
+    half = -special.stdtrit(len(kept) - 1, TAIL) * spread / ((1 - 2 * trim) * np.sqrt(n))
     return within(estimate, estimate - float(half), estimate + float(half), n)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import rankdata
 
 from goalscope.methods.chess.twins import Kept
-from goalscope.stats import Estimate, bootstrap
+from goalscope.stats import Estimate, bootstrap, ranks
 from goalscope.studies.chess_lookahead.findings.made import LEAST, Findings, word
 from goalscope.studies.chess_lookahead.setup import Subject, Table
 
@@ -115,8 +114,7 @@ def confidence_findings(
 def _correlation(x: np.ndarray, y: np.ndarray, level: np.ndarray, seed: int) -> Estimate:
     """Spearman's rho; ranks are those of the whole sample, resamples weigh positions."""
     names, index = np.unique(level, return_inverse=True)
-    ranks = [rankdata(v) for v in (x, y)]
-    a, b = (r - r.mean() for r in ranks)
+    a, b = (r - r.mean() for r in (ranks(x), ranks(y)))
     sums = [np.bincount(index, v, len(names)) for v in (np.ones(len(a)), a, b, a * a, b * b, a * b)]
 
     def rho(counts: np.ndarray) -> np.ndarray:
