@@ -25,6 +25,9 @@ _MACHINERY = vars(nn.Module()).keys() - {"training"}
 _PLAIN = (int, float, complex, str, bytes, type, np.generic, torch.dtype, torch.device)
 """what its own text tells whole; truth values and enumerations are among the numbers"""
 
+_COMMON = frozenset((int, float, bool, str, type(None)))
+"""the types of nearly all settings: their text goes into a hash in one piece"""
+
 
 def digest(value: Any) -> str:
     """sha256 in hexadecimal of numbers, texts, tensors, arrays and whatever holds them; shape and type count.
@@ -83,6 +86,9 @@ def _settings(child: nn.Module) -> dict[str, Any]:
 def _feed(found: Any, value: Any, seen: set[int]) -> None:
     """Takes a value into a hash; every kind begins with its name, so that no two kinds look alike."""
     kind = type(value)
+    if kind in _COMMON:
+        found.update(f"<{kind.__qualname__}{value!r}>".encode())
+        return
     found.update(f"<{kind.__qualname__}".encode())
     if isinstance(value, Tensor):
         found.update(f"{value.dtype}{list(value.shape)}".encode())

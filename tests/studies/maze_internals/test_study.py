@@ -29,6 +29,7 @@ from goalscope.worlds.maze import Maze, MazeState
 from goalscope.worlds.maze.paths import distances, top_right
 
 SIZE, CHANNEL, CARRIERS = 9, 5, [2, 3, 5, 6]
+CELL = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 CONFIG = {"architecture": {"name": "compact", "size": SIZE, "channels": 8, "blocks": 3}}
 TINY = Sizes(discovery=16, held=26, reading=200, largest=16, targets=2, mapped=1, multiples=())
 
@@ -56,10 +57,11 @@ class GoalMap(Compact):
         target = top_right(state)
         best = goal.flatten(1).argmax(1).numpy()
         reachable = distances(walls, mouse) >= 0
-        for i in np.flatnonzero(goal.flatten(1).amax(1).numpy() > 0.5):
-            r, c = divmod(int(best[i]), goal.shape[2])
-            free = np.argwhere(reachable[i, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2])
-            target[i] = free[0] + (2 * r, 2 * c) if len(free) else target[i]
+        up = np.flatnonzero(goal.flatten(1).amax(1).numpy() > 0.5)
+        four = np.stack([best[up] // goal.shape[2], best[up] % goal.shape[2]], 1)[:, None] * 2 + CELL
+        inside = np.pad(reachable, ((0, 0), (0, 1), (0, 1)))[up[:, None], four[..., 0], four[..., 1]]
+        first = four[np.arange(len(up)), inside.argmax(1)]
+        target[up] = np.where(inside.any(1)[:, None], first, target[up])
         steps = np.pad(distances(walls, target), ((0, 0), (1, 1), (1, 1)), constant_values=-1)
         at, (row, column) = np.arange(len(x)), mouse.T + 1
         logits = np.full((len(x), 5), -3.0)

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from goalscope.activations.hooks import refuse_not_finite
-from goalscope.activations.recompute.from_site import Recording, Step
+from goalscope.activations.recompute.from_site import Recording
 from goalscope.activations.recompute.narrow import (
     MIXING,
     NARROW,
@@ -27,6 +27,7 @@ from goalscope.activations.recompute.narrow import (
     overwriting,
     ways_of,
 )
+from goalscope.activations.recompute.plan import Step
 from goalscope.activations.recompute.trace import Untraceable
 from goalscope.activations.sites import tensor_at, with_tensor
 

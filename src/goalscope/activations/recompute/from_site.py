@@ -11,30 +11,35 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 
 from goalscope.activations.content import precision, settings_of
 from goalscope.activations.hooks import editing, warn_of_randomness
 from goalscope.activations.inputs import Inputs, as_inputs, explained
-from goalscope.activations.recompute.trace import (
-    Trace,
-    Untraceable,
-    attribute,
-    filled,
-    hooked,
-    mark,
-    operation,
-)
-from goalscope.activations.sites import Site, parse, tensor_at, with_tensor
+from goalscope.activations.recompute.plan import dependent, plan
+from goalscope.activations.recompute.trace import Trace, Untraceable, hooked
+from goalscope.activations.sites import parse, tensor_at
 
 _WARNED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a graph was made from, so that it can be used again for other inputs."""
+
+    module: nn.Module
+    form: tuple
+    """the structure of the inputs, with what in them is no tensor"""
+    under: tuple[str, str]
+    """settings and precision of the module"""
+    trace: Trace | None
+    """None where the forward has none"""
 
 
 class Remainder:
@@ -59,10 +64,11 @@ class Remainder:
         output: Any,
         run: Callable[[Tensor], Any],
         operations: int | None,
+        made: _Made,
     ):
         self.site, self.value, self.output = site, value, output
         self.traced, self.operations = operations is not None, operations
-        self._run = run
+        self._run, self._made = run, made
 
     def __call__(self, value: Tensor) -> Any:
         """The module's output with `value` at the site.
@@ -80,80 +86,6 @@ class Remainder:
         return self._run(value)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One operation that depends on a site.
-
-    Attributes:
-        node: the node whose value it makes.
-        call: what is called; None for a parameter, which is read anew.
-        args: its arguments, with nodes in place of values.
-        kwargs: its keyword arguments, likewise.
-        copies: nodes whose values are copied first, since the operation changes them in place.
-        last: nodes whose values are not needed after this step.
-    """
-
-    node: fx.Node
-    call: Callable[..., Any] | None
-    args: tuple
-    kwargs: dict
-    copies: frozenset[fx.Node]
-    last: tuple[fx.Node, ...]
-
-    @property
-    def inputs(self) -> set[fx.Node]:
-        """The nodes among the arguments."""
-        return nodes_in((self.args, self.kwargs))
-
-    def evaluate(self, values: dict[fx.Node, Any], module: nn.Module) -> Any:
-        """Its value from those of its inputs; `module` is the traced module, whose parameters are read."""
-        if self.call is None:
-            return attribute(module, str(self.node.target))
-
-        def value(used: fx.Node) -> Any:
-            return values[used].clone() if used in self.copies else values[used]
-
-        return self.call(*map_arg(self.args, value), **map_arg(self.kwargs, value))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to run for one site.
-
-    Attributes:
-        place: the node of the site.
-        path: keys within the node's value where that is no tensor.
-        steps: the operations in order.
-        kept: nodes whose values the steps need from the run.
-        result: the output's structure with nodes in place of values.
-    """
-
-    place: fx.Node
-    path: tuple[str, ...]
-    steps: tuple[Step, ...]
-    kept: frozenset[fx.Node]
-    result: Any
-
-    @property
-    def outputs(self) -> set[fx.Node]:
-        """The nodes that the output is made of."""
-        return nodes_in(self.result)
-
-    def run(self, recorded: dict[fx.Node, Any], value: Tensor, module: nn.Module) -> Any:
-        """The output with `value` at the site; `recorded` has the values of the run."""
-        values = {node: recorded[node] for node in self.kept}
-        values[self.place] = with_tensor(recorded[self.place], self.path, value)
-        for step in self.steps:
-            values[step.node] = step.evaluate(values, module)
-            for used in step.last:
-                del values[used]
-        return self.output(values)
-
-    def output(self, values: dict[fx.Node, Any]) -> Any:
-        """The output in its structure."""
-        return filled(self.result, values)
-
-
 class Recording:
     """One run of a module with all that is needed to recompute it from some sites.
 
@@ -162,6 +94,7 @@ class Recording:
         inputs: the arguments of its forward.
         sites: the sites, each the only call of its module or with `@k`.
         everything: keep the values of all operations, not only what the sites need.
+        trace: the graph of a forward of this module on inputs of this form; None makes it.
 
     Attributes:
         trace: the graph.
@@ -174,9 +107,17 @@ class Recording:
         Untraceable: the forward has no graph, or its graph does not give the numbers of the forward.
     """
 
-    def __init__(self, module: nn.Module, inputs: tuple, sites: Sequence[str], *, everything: bool = False):
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: tuple,
+        sites: Sequence[str],
+        *,
+        everything: bool = False,
+        trace: Trace | None = None,
+    ):
         warn_of_randomness(module)
-        self.trace = Trace(module, inputs)
+        self.trace = trace or Trace(module, inputs)
         self.sites = {text: parse(text) for text in sites}
         with torch.no_grad():
             state = torch.get_rng_state()
@@ -224,7 +165,9 @@ class Recording:
         return keep
 
 
-def recompute_from(module: nn.Module, site: str, inputs: Inputs) -> Remainder:
+def recompute_from(
+    module: nn.Module, site: str, inputs: Inputs, *, like: Remainder | None = None
+) -> Remainder:
     """Run a module once, and be ready to go on from a site with another value there.
 
     The forward is traced with torch.fx and its graph run beside the bare forward; where the two outputs are not
@@ -236,6 +179,8 @@ def recompute_from(module: nn.Module, site: str, inputs: Inputs) -> Remainder:
             comes after it is drawn at each call.
         site: name of a site (see `goalscope.activations.sites`); with `@k` where the module is called several times.
         inputs: what its forward takes: a tensor, or a tuple of arguments. Values that are not tensors are fixed.
+        like: the waiting forward of the same module from other inputs or another site: its graph is used again where it
+            fits, which saves the tracing and changes nothing else.
 
     Returns:
         The waiting forward: `rest(value)` is the module's output with `value` at the site.
@@ -244,17 +189,21 @@ def recompute_from(module: nn.Module, site: str, inputs: Inputs) -> Remainder:
         ValueError: an unknown site (with near matches), one that is never reached, or one that means several calls.
     """
     arguments = as_inputs(inputs, module)
+    made = _Made(module, _form(arguments), (settings_of(module), precision()), None)
+    known = None if like is None or hooked(module) else like._made
+    if known is None or (known.module, known.form, known.under) != (module, made.form, made.under):
+        known = None
+    if known is not None and known.trace is None:
+        return _by_full_forwards(module, site, arguments, made)
     try:
         with explained(module, arguments):
-            recording = Recording(module, arguments, [site])
+            recording = Recording(module, arguments, [site], trace=known and known.trace)
     except Untraceable as error:
         warn_untraceable(module, error)
-        return _by_full_forwards(module, site, arguments)
-
-    made_under = settings_of(module), precision()
+        return _by_full_forwards(module, site, arguments, made)
 
     def run(value: Tensor) -> Any:
-        if (settings_of(module), precision()) != made_under:
+        if (settings_of(module), precision()) != made.under:
             raise ValueError(
                 f"{type(module).__name__} has another mode, settings or precision (autocast) than when recompute_from ran "
                 "it; call recompute_from again"
@@ -265,7 +214,14 @@ def recompute_from(module: nn.Module, site: str, inputs: Inputs) -> Remainder:
         return recording.run(site, value)
 
     steps = len(recording.plans[site].steps)
-    return Remainder(site, recording.value(site).clone(), recording.output, run, steps)
+    made = replace(made, trace=recording.trace)
+    return Remainder(site, recording.value(site).clone(), recording.output, run, steps, made)
+
+
+def _form(arguments: tuple) -> tuple:
+    """What a graph depends on in the arguments."""
+    leaves, structure = pytree.tree_flatten(arguments)
+    return structure, tuple(None if isinstance(leaf, Tensor) else (type(leaf), leaf) for leaf in leaves)
 
 
 def warn_untraceable(module: nn.Module, error: Exception) -> None:
@@ -281,7 +237,7 @@ def warn_untraceable(module: nn.Module, error: Exception) -> None:
     )
 
 
-def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Remainder:
+def _by_full_forwards(module: nn.Module, site: str, arguments: tuple, made: _Made) -> Remainder:
     seen: list[Tensor] = []
 
     def look(value: Tensor) -> Tensor:
@@ -299,65 +255,7 @@ def _by_full_forwards(module: nn.Module, site: str, arguments: tuple) -> Remaind
         with editing(module, {site: lambda _: value.clone()}):  # what is done in place stays inside
             return module(*arguments)
 
-    return Remainder(site, seen[0], output, run, None)
-
-
-def dependent(nodes: Sequence[fx.Node], roots: set[fx.Node]) -> set[fx.Node]:
-    """All nodes after the roots that need one of them, the roots left out."""
-    found: set[fx.Node] = set()
-    for node in nodes:
-        if node not in roots and any(used in found or used in roots for used in node.all_input_nodes):
-            found.add(node)
-    return found
-
-
-def plan(trace: Trace, site: Site, values: dict[fx.Node, Any]) -> Plan:
-    """The operations to run for a site: those that depend on it and that the output needs.
-
-    Raises:
-        Untraceable: an operation in place that means another tensor once the site is replaced.
-    """
-    place, path = trace.place(site, values)
-    inner = dependent(trace.nodes, {place})
-    for node in inner:
-        copied = [used for used in node.meta.get("copies", ()) if used is place or used in inner]
-        if copied and any(other is not place and other not in inner for other in node.meta["moved"]):
-            raise Untraceable(
-                f"{node.target} changes the site {site.text!r} and what comes before it in place"
-            )
-    output = trace.nodes[-1]
-    inner -= {output}
-
-    def origin(node: fx.Node) -> fx.Node:
-        """Past the marks, which do nothing."""
-        while node.target is mark and node in inner:
-            (node,) = node.all_input_nodes
-        return node
-
-    result = map_arg(output.args[0], origin)
-    needed = nodes_in(result)
-    steps: list[Step] = []
-    last = set(needed)
-    for node in reversed(trace.nodes):
-        live = node.op == "get_attr"
-        if node not in needed or not (live or node in inner):
-            continue
-        args, kwargs = map_arg((node.args, node.kwargs), origin)
-        used = nodes_in((args, kwargs))
-        copies = frozenset(origin(other) for other in node.meta.get("copies", ()))
-        call = None if live else operation(trace, node)
-        steps.append(Step(node, call, args, kwargs, copies, tuple(used - last)))
-        last |= used
-        needed |= used
-    made = {step.node for step in steps}
-    return Plan(place, path, tuple(steps[::-1]), frozenset(needed - made - {place}), result)
-
-
-def nodes_in(value: Any) -> set[fx.Node]:
-    """All nodes in a structure."""
-    found: set[fx.Node] = set()
-    map_arg(value, lambda node: found.add(node) or node)
-    return found
+    return Remainder(site, seen[0], output, run, None, made)
 
 
 def equal(one: Any, other: Any) -> bool:

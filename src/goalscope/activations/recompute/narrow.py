@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from goalscope.activations.recompute.from_site import Plan, Recording, Step
+from goalscope.activations.recompute.from_site import Recording
+from goalscope.activations.recompute.plan import Plan, Step
 
 _PER_CHANNEL_MODULES = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.Softplus,

@@ -150,10 +150,7 @@ def stream(
     for named in texts:
         if parse(named).call == EVERY:
             raise ValueError(f"site {named!r}: axis 0 counts calls there; name the calls one by one")
-    if isinstance(batches, Tensor | np.ndarray):
-        kind, cut = ("tensor", "x") if isinstance(batches, Tensor) else ("array", "torch.from_numpy(x)")
-        raise ValueError(f"batches is one {kind} {list(batches.shape)}; cut it: batches={cut}.split(256)")
-    given: Any = batches() if callable(batches) else batches
+    given = _in_batches(batches)
     path = Path(folder)
     shard = Shard(shard_bytes)
     recorder = Recorder(module, texts, shard.keep)
@@ -176,6 +173,14 @@ def stream(
             _compute(recorder, missing, shard, path, index, origin)
             write_index(path, index, origin)
     return stored(path)
+
+
+def _in_batches(batches: Any) -> Any:
+    """The batches themselves."""
+    if isinstance(batches, Tensor | np.ndarray):
+        kind, cut = ("tensor", "x") if isinstance(batches, Tensor) else ("array", "torch.from_numpy(x)")
+        raise ValueError(f"batches is one {kind} {list(batches.shape)}; cut it: batches={cut}.split(256)")
+    return batches() if callable(batches) else batches
 
 
 def stored(folder: str | os.PathLike[str]) -> Stored:

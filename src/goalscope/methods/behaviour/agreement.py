@@ -113,20 +113,8 @@ def value_policy_agreement(
     likely = probs >= probs.max(axis=1, keepdims=True) - 1e-12
     credit = _credit(likely, np.where(goal, goal_value, value)[next])
     chance = _shuffled_credit(likely, value, next, goal, level, goal_value, counted)
-    units = level[counted]
-    gain, share = (-1.0, 1.0), (0.0, 1.0)
-    sizes = np.unique(units, return_inverse=True)[1]
-    difference = bootstrap_ratio(
-        np.bincount(sizes, weights=(credit - chance)[counted]),
-        np.bincount(sizes),
-        bounds=gain,
-        seed=seed,
-        resamples=resamples,
-    )
     return Agreement(
-        agreement=bootstrap_clustered(credit[counted], units, bounds=share, seed=seed, resamples=resamples),
-        shuffled=bootstrap_clustered(chance[counted], units, bounds=share, seed=seed, resamples=resamples),
-        difference=difference,
+        *_over_levels(credit[counted], chance[counted], level[counted], seed, resamples),
         squares=int(counted.sum()),
         agrees=np.where(counted, credit, np.nan),
         readouts=None
@@ -136,6 +124,21 @@ def value_policy_agreement(
             np.random.default_rng(seed).normal(size=(_enough(readouts), np.shape(features)[-1])),
         ),
     )  # fmt: skip
+
+
+def _over_levels(
+    credit: np.ndarray, chance: np.ndarray, level: np.ndarray, seed: int, resamples: int
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The agreement of the counted squares, that of shuffled values, and the difference."""
+    share, gain = (0.0, 1.0), (-1.0, 1.0)
+    mine, shuffled = (
+        bootstrap_clustered(part, level, bounds=share, seed=seed, resamples=resamples)
+        for part in (credit, chance)
+    )
+    units = np.unique(level, return_inverse=True)[1]
+    sums, sizes = np.bincount(units, weights=credit - chance), np.bincount(units)
+    difference = bootstrap_ratio(sums, sizes, bounds=gain, seed=seed, resamples=resamples)
+    return mine, shuffled, difference
 
 
 def _credit(likely: np.ndarray, worth: np.ndarray) -> np.ndarray:

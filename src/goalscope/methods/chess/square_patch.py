@@ -85,6 +85,7 @@ def patch_squares(
     groups = [squares] if together else [squares[:, [s]] for s in range(slots)]
     effect = np.full((n, len(sites), len(groups)), np.nan)
     metrics = np.full((2, n), np.nan)
+    rest = None
     with torch.no_grad():
         for first in range(0, n, batch):
             part = slice(first, min(first + batch, n))
@@ -95,7 +96,7 @@ def patch_squares(
             theirs = capture(module, other, sites)
             for layer, site in enumerate(sites):
                 _check_board(site, theirs[site])
-                rest = recompute_from(module, site, x)
+                rest = recompute_from(module, site, x, like=rest)
                 for slot, group in enumerate(groups):
                     chosen = group[part]
                     has = (chosen >= 0).any(1)

@@ -246,12 +246,9 @@ def corrupted_twins(
             kept &= fall[part] < rule.weak_fall
             if twins[r] is None and kept.any():
                 k = int(np.argmax(kept))
-                i = int(part[k])
-                twin, changed = found[i]
-                twins[r] = Twin(
-                    twin, changed, float(divergence[i]), float(fall[i]), float(value_fall[k]), float(probability[k]),
-                    len(found),
-                )  # fmt: skip
+                i = part[k]
+                said = (divergence[i], fall[i], value_fall[k], probability[k])
+                twins[r] = Twin(*found[i], *map(float, said), candidates=len(found))
         if all(twin is not None for twin in twins):
             break
     return twins

@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from goalscope.activations import capture, editing
@@ -27,6 +26,7 @@ from goalscope.activations.metric import Metric, checked, measured, paired
 from goalscope.activations.parts import Over, Part, chosen_parts, index_of
 from goalscope.activations.recompute.from_site import recompute_from
 from goalscope.showing import drawing, text
+from goalscope.stats import ranks
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def attribution(
     given = capture(module, source, sites)
     values, slopes, before = _gradients(module, base, sites, metric)
     count = len(before)
-    effect, whole, chosen = {}, {}, {}
+    effect, whole, chosen, rest = {}, {}, {}, None
     for site in sites:
         value, new = values[site], given[site]
         _check_pair(site, value, new, count)
-        rest = recompute_from(module, site, base)
+        rest = recompute_from(module, site, base, like=rest)
         with torch.no_grad():
             whole[site] = measured(metric, rest(new), count, f"site {site!r}") - before
         slope = slopes[site]
@@ -274,5 +274,5 @@ def agreement(
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Rank correlation; what differs by less than single precision can tell is a tie."""
-    ranks = [rankdata(np.round(side / np.abs(side).max(), 6)) for side in (x, y)]
-    return float("nan") if min(map(np.ptp, ranks)) == 0 else float(np.corrcoef(*ranks)[0, 1])
+    one, other = (ranks(np.round(side / np.abs(side).max(), 6)) for side in (x, y))
+    return float("nan") if min(np.ptp(one), np.ptp(other)) == 0 else float(np.corrcoef(one, other)[0, 1])

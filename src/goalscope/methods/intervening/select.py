@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats as scipy_stats
+from scipy import special
 
 from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap_mean
@@ -102,16 +102,13 @@ def select(
     found = np.flatnonzero(q <= rate)
     found = found[np.argsort(-np.abs(mean[found]), kind="stable")]
 
-    if len(found):
-        _warn_of_few("held-out", len(sides[1]), len(found), rate, tails=1)
     second = _asked(effects, found, sides[1], names) if len(found) else np.empty((0, len(sides[1])))
+    _warn_of_few("held-out", len(sides[1]), len(found), rate, tails=1)
     turned = second * sign[found, None]
     again = _one_sided(turned)
-    beyond: tuple[Estimate, ...] = ()
+    beside = second[:0] if control is None else second - control[sides[1]]
     if control is not None:
-        beside = second - control[sides[1]]
         again = np.maximum(again, _one_sided(beside * sign[found, None]))
-        beyond = tuple(bootstrap_mean(row, seed=seed) for row in beside)
     held_q = benjamini_hochberg(again)
     kept = np.flatnonzero(held_q <= rate)
     kept = kept[np.argsort(-turned[kept].mean(axis=1), kind="stable")]
@@ -122,7 +119,7 @@ def select(
         q=q,
         found=found,
         held_out=tuple(bootstrap_mean(row, seed=seed) for row in second),
-        beyond_random=beyond,
+        beyond_random=tuple(bootstrap_mean(row, seed=seed) for row in beside),
         held_out_q=held_q,
         confirmed=found[kept],
         rate=rate,
@@ -201,7 +198,7 @@ def _one_sided(values: np.ndarray) -> np.ndarray:
     skew = ((values - mean[:, None]) ** 3).mean(axis=1) / spread**3 * (count / (count - 1)) ** 1.5
     u = mean / spread
     hall = u + skew * u**2 / 3 + skew**2 * u**3 / 27 + skew / (6 * count)
-    p = scipy_stats.t.sf(np.minimum(u, hall) * np.sqrt(count), count - 1)
+    p = special.stdtr(count - 1, -np.minimum(u, hall) * np.sqrt(count))
     p = np.where(flat, np.where(mean > 0, 0.0, 1.0), p)
     return np.maximum(p, 2.0**-count)  # levels that all agree: no more certain than so many tosses of a coin
 

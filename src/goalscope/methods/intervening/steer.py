@@ -188,11 +188,8 @@ def dose_response(
             not [N] or not finite (site, coefficient and level are named), an edit that changes no level at all.
     """
     given = vector.vector if isinstance(vector, SteeringVector) else vector
-    direction = (
-        given.detach()
-        if isinstance(given, Tensor)
-        else as_tensor("vector", given, "a direction as the site takes it")
-    )
+    wanted = "a direction as the site takes it"
+    direction = given.detach() if isinstance(given, Tensor) else as_tensor("vector", given, wanted)
     if not isinstance(controls, Tensor):
         controls = as_tensor("controls", controls, f"[R, *{tuple(direction.shape)}]")
     doses = tuple(float(c) for c in coefficients)

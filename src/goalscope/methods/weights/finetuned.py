@@ -157,20 +157,10 @@ def grafting(
         _paired(original, control)
     before = _measured(behaviour, original, "original", None)
     after = _measured(behaviour, finetuned, "finetuned", before)
-    change = bootstrap_mean(after - before, seed=seed)
-    # (A change that is the same on all levels has no interval and is still there to be shared out.)
-    if change.low <= 0 <= change.high or abs(change.estimate) < 1e-9:
-        raise ValueError(
-            f"the finetuning changed the behaviour by {change}: its interval includes 0, so there is no change "
-            "to share out; measure more levels, or another behaviour"
-        )
+    change = _change(before, after, seed)
 
     def share(values: np.ndarray) -> Estimate:
-        def statistic(counts: np.ndarray) -> np.ndarray:
-            with np.errstate(divide="ignore", invalid="ignore"):  # not finite: `bootstrap` says so
-                return np.einsum("bn,n->b", counts, values) / np.einsum("bn,n->b", counts, after - before)
-
-        return bootstrap(statistic, len(before), seed=seed)
+        return _share_of_change(values, after - before, seed)
 
     old, new = _paired(original, finetuned)
     grafts = {}
@@ -196,6 +186,32 @@ def grafting(
         for name, module in controls.items()
     }
     return Grafting(before, after, change, grafts, whole)
+
+
+def _change(before: np.ndarray, after: np.ndarray, seed: int) -> Estimate:
+    """What the finetuning changed.
+
+    Raises:
+        ValueError: nothing, as far as can be told.
+    """
+    change = bootstrap_mean(after - before, seed=seed)
+    # (A change that is the same on all levels has no interval and is still there to be shared out.)
+    if change.low <= 0 <= change.high or abs(change.estimate) < 1e-9:
+        raise ValueError(
+            f"the finetuning changed the behaviour by {change}: its interval includes 0, so there is no change "
+            "to share out; measure more levels, or another behaviour"
+        )
+    return change
+
+
+def _share_of_change(values: np.ndarray, change: np.ndarray, seed: int) -> Estimate:
+    """Sum of `values` [N] over that of `change` [N]."""
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):  # not finite: `bootstrap` says so
+            return np.einsum("bn,n->b", counts, values) / np.einsum("bn,n->b", counts, change)
+
+    return bootstrap(statistic, len(change), seed=seed)
 
 
 def _paired(original: nn.Module, finetuned: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

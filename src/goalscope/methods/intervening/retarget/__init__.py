@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -170,30 +171,22 @@ def confirm(
     """
     edit = found.edit if isinstance(found, Search) else found
     seen = found.levels if isinstance(found, Search) else np.empty(0, np.int64)
-    if isinstance(edit, TargetEdit) and not edit.channels:
-        raise ValueError("the edit is empty: the search found nothing that raises success")
-    parts = [
-        _measured(edit, Runner(module, site, one, batch), floor_draws, seed + i)
-        for i, one in enumerate([cases] if isinstance(cases, Cases) else cases)
-    ]
+    _check(edit, floor_draws)
+    parts, runner = [], None
+    for i, one in enumerate([cases] if isinstance(cases, Cases) else cases):
+        runner = Runner(module, site, one, batch, edits=2 + floor_draws, like=runner)
+        parts.append(_measured(edit, runner, floor_draws, seed + i))
     if not parts:
         raise ValueError("no held-out cases")
-    columns = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
-    both = np.intersect1d(seen, columns["level"])
-    if both.size:
-        raise ValueError(f"level {both[0]} was searched on ({both.size} such): confirm on others")
     if not any(part[2] for part in parts):
         raise ValueError(f"the edit changes no activation at {site!r}")
-    if ceiling is not None:
-        columns["ceiling"] = np.asarray(ceiling, np.float64)
-        if columns["ceiling"].shape != columns["level"].shape:
-            raise ValueError(f"ceiling must be [{len(columns['level'])}], got {columns['ceiling'].shape}")
+    columns = _columns([part[0] for part in parts], seen, ceiling)
+
+    gain = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
 
     def over_levels(one: str, other: str | None = None) -> Estimate:
-        span = bounds
-        if other is not None and bounds is not None:
-            span = (bounds[0] - bounds[1], bounds[1] - bounds[0])
-        values = columns[one] - (columns[other] if other is not None else 0.0)
+        values = columns[one] - (0.0 if other is None else columns[other])
+        span = bounds if other is None else gain
         return bootstrap_clustered(values, columns["level"], bounds=span, seed=seed)
 
     return Confirmation(
@@ -207,6 +200,28 @@ def confirm(
         fraction=float(np.mean([part[1] for part in parts])),
         norm_share=float(np.mean([part[2] for part in parts])),
     )
+
+
+def _check(edit: Edit, floor_draws: int) -> None:
+    if floor_draws < 1:
+        raise ValueError(f"the floor needs at least one draw, got {floor_draws}")
+    if isinstance(edit, TargetEdit) and not edit.channels:
+        raise ValueError("the edit is empty: the search found nothing that raises success")
+
+
+def _columns(
+    parts: list[dict[str, np.ndarray]], seen: np.ndarray, ceiling: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The columns of all cases, none of them of a level that was seen, and the ceiling's where there is one."""
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    both = np.intersect1d(seen, columns["level"])
+    if both.size:
+        raise ValueError(f"level {both[0]} was searched on ({both.size} such): confirm on others")
+    if ceiling is not None:
+        columns["ceiling"] = np.asarray(ceiling, np.float64)
+        if columns["ceiling"].shape != columns["level"].shape:
+            raise ValueError(f"ceiling must be [{len(columns['level'])}], got {columns['ceiling'].shape}")
+    return columns
 
 
 def _values(clean: Tensor, kind: str, values: Tensor | Sequence[float] | None) -> Tensor:
@@ -267,8 +282,6 @@ def _measured(
     edit: Edit, runner: Runner, draws: int, seed: int
 ) -> tuple[dict[str, np.ndarray], float, float]:
     """Columns [G], share of activations changed, norm of the change over norm of the activations."""
-    if draws < 1:
-        raise ValueError(f"the floor needs at least one draw, got {draws}")
     clean, where = runner.clean, runner.cases.where
     edited = runner.edited(edit)
     change = edited - clean
@@ -278,12 +291,11 @@ def _measured(
         along = edit.random_direction(where, clean.shape, generator).to(clean).expand_as(clean)
         return clean + scaled_to_norm(along, change)  # 0 where an edit touches nothing
 
-    scores = runner.score_values([clean, edited])
-    floor = runner.score_values(random() for _ in range(draws)).mean(axis=0)
+    scores = runner.score_values(chain([clean, edited], (random() for _ in range(draws))))
     columns = {
         "success": scores[1],
         "bare": scores[0],
-        "floor": floor,
+        "floor": scores[2:].mean(axis=0),
         "level": np.asarray(runner.cases.level),
     }
     share = change.flatten(1).norm(dim=1) / clean.flatten(1).norm(dim=1).clamp(min=1e-30)

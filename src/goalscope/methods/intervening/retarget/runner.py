@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from goalscope.activations.recompute.from_site import recompute_from
+from goalscope.activations.recompute.from_site import Remainder, recompute_from
 from goalscope.showing import drawing, text
 
 KINDS = ("replace", "add", "at_least", "at_most")
@@ -94,9 +94,26 @@ class Edit(Protocol):
 
 
 class Runner:
-    """Cases at a site, with several copies of the rows in one forward, recomputed from the site."""
+    """Cases at a site, with several copies of the rows in one forward, recomputed from the site.
 
-    def __init__(self, module: nn.Module, site: str, cases: Cases, batch: int):
+    Args:
+        module, site: where.
+        cases: what is edited.
+        batch: rows of a forward at most.
+        edits: so many are asked for at a time; None is more than a forward holds.
+        like: a runner of the same module, whose graph is used again.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        site: str,
+        cases: Cases,
+        batch: int,
+        *,
+        edits: int | None = None,
+        like: Runner | None = None,
+    ):
         if isinstance(batch, bool) or batch < 1:
             raise ValueError(f"batch must be at least 1, got {batch!r}")
         self.site, self.cases = site, cases
@@ -108,11 +125,12 @@ class Runner:
                 f"where must be bool [N, *space] for inputs [N, ..], got {cases.where.shape}, {wrong}"
             )
         self.spans = [slice(first, min(first + batch, rows)) for first in range(0, rows, batch)]
-        self.copies = max(1, batch // rows)
-        self.runs = [
-            recompute_from(module, site, tuple(_tiled(t, span, self.copies) for t in inputs))
-            for span in self.spans
-        ]
+        self.copies = max(1, min(batch // rows, edits or batch))
+        self.runs: list[Remainder] = []
+        for span in self.spans:
+            before = self.runs[-1] if self.runs else like and like.runs[-1]
+            tiled = tuple(_tiled(t, span, self.copies) for t in inputs)
+            self.runs.append(recompute_from(module, site, tiled, like=before))
         self.clean = torch.cat(
             [r.value[: s.stop - s.start] for r, s in zip(self.runs, self.spans, strict=True)]
         )

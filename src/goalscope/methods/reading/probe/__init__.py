@@ -148,10 +148,8 @@ def probe(
     def beside(name: str, rows: Tensor | None) -> Control | None:
         return None if rows is None else control(tallies(name, rows, target)[2])
 
-    names, index = np.unique(level, return_inverse=True)
-    drawn = np.random.default_rng([seed, 3]).choice(np.flatnonzero(train), len(names))
-    _, seen, unseen = tallies("x", x, target[drawn][index])
     blank = torch.zeros(len(target), 1)  # nothing to read: the fit is its bias
+    _, seen, unseen = tallies("x", x, target[_random_rows(level, train, seed)])
     return ProbeReport(
         probe=made,
         scores=measured(kind, ours, seed),
@@ -162,6 +160,12 @@ def probe(
         untrained=beside("untrained", untrained),
         train=train,
     )
+
+
+def _random_rows(level: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
+    """[M] for each row the training row whose label its level is dealt, one for a level."""
+    names, index = np.unique(level, return_inverse=True)
+    return np.random.default_rng([seed, 3]).choice(np.flatnonzero(train), len(names))[index]
 
 
 def map_rows(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from goalscope.activations import capture, editing
+from goalscope.activations import capture, editing, scaled_to_norm
 from goalscope.methods.intervening.side_effects import mahalanobis
 from goalscope.rollout.forward import encoded, first_carry
 from goalscope.studies.sokoban_plan.measure.play import Played, play
@@ -168,7 +168,7 @@ def random_like(vectors: Tensor, setup: Setup) -> list[Tensor]:
     for k in range(setup.sizes.random):
         generator = torch.Generator().manual_seed(1000 * setup.about.seed + k)
         drawn = torch.randn(vectors.shape[1:], generator=generator, dtype=vectors.dtype)
-        draws.append(drawn / drawn.norm(dim=1, keepdim=True) * vectors.norm(dim=2, keepdim=True))
+        draws.append(torch.stack([scaled_to_norm(drawn, of_tick) for of_tick in vectors]))
     return draws
 
 
