@@ -15,8 +15,9 @@ from goalscope.policies import PolicyOutput
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import Handwritten, limited_scores, rule_scores
 from goalscope.rollout import fields
+from goalscope.studies.maze_goal.measure import far_corners
 from goalscope.studies.maze_goal.measure.far_corners import cases, measure_far_corners
-from goalscope.studies.maze_goal.measure.fields import study_levels
+from goalscope.studies.maze_goal.measure.fields import measure, study_levels
 from goalscope.studies.maze_goal.study import Options, study
 from goalscope.studies.maze_goal.words import EVERYWHERE, verdict, wanted
 from goalscope.worlds.maze import Maze, MazeState, parse_maze
@@ -65,6 +66,23 @@ def test_a_limited_pursuit_goes_to_the_corner_only_from_a_cheese_that_is_far_and
         assert (
             far[f"far.depth.{depth}.cheese"].mean() > 0.99 and far[f"far.depth.{depth}.corner"].mean() < 0.01
         )
+
+
+def test_what_is_known_of_the_largest_mazes_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = study_levels(Maze(SIZE, None), Maze(SIZE, 5), 0, 20)
+    policy = Handwritten("up-and-right", SIZE, temperature=0.5)
+    alone, asked = measure_far_corners(policy, few), []
+
+    def counted(module, world, state):
+        asked.append(len(state))
+        return fields(module, world, state)
+
+    monkeypatch.setattr(far_corners, "fields", counted)
+    beside = measure_far_corners(policy, few, measure(policy, few))
+    assert list(beside) == list(alone) and len(asked) == 2 * (len(cases(alone)) - 1)
+    for name, values in alone.items():
+        np.testing.assert_array_equal(beside[name], values)
+    assert alone["far.depth.0.corner"].std() > 0
 
 
 def test_wandering_comes_to_the_third_corner_no_less(levels) -> None:

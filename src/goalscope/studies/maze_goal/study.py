@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.kept import Kept
@@ -119,17 +118,22 @@ def _measured(policy: Policy, levels: Levels, run: RunFolder, kept: Kept, say: S
     of = f"{len(levels.state)} mazes"
     say(f"{policy.name}: {f'measured before on these {of}' if before else f'moves on every square of {of}'}")
     arrays = _stage("measure", policy, levels, measure, run, kept)
-    far = _stage("far", policy, levels, measure_far_corners, run, kept)
+    far = _stage("far", policy, levels, measure_far_corners, run, kept, arrays)
     return restore(policy.name, policy.sha256, arrays, levels, far)
 
 
 def _stage(
-    name: str, policy: Policy, levels: Levels, what: Callable[[nn.Module, Levels], dict[str, np.ndarray]],
-    run: RunFolder, kept: Kept,
+    name: str, policy: Policy, levels: Levels, what: Callable[..., dict[str, np.ndarray]], run: RunFolder, kept: Kept,
+    *known: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Arrays of `measure` or `measure_far_corners`: of this run where it was killed, else kept, else measured now."""
+    """Arrays of `measure` or `measure_far_corners`: of this run where it was killed, else kept, else measured now.
+
+    `known` was measured of the same policy on the same levels, so the key need not hold it.
+    """
     key = _key(policy, levels, what)
-    return run.stage(f"{name}-{policy.name}", lambda: kept.arrays(key, lambda: what(policy.module, levels)))
+    return run.stage(
+        f"{name}-{policy.name}", lambda: kept.arrays(key, lambda: what(policy.module, levels, *known))
+    )
 
 
 def _key(policy: Policy, levels: Levels, what: Callable) -> str | None:

@@ -31,8 +31,14 @@ FAR = ("top_left", "bottom_right")
 """the corners where the cheese is put; what the top-right one is to them, the other of the two is to wandering"""
 
 
-def measure_far_corners(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
+def measure_far_corners(
+    module: nn.Module, levels: Levels, known: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
     """Exact chances with the cheese in the top-left and bottom-right corner, the mean of the two, level by level.
+
+    Args:
+        module: the policy's network. levels: the study's.
+        known: what `fields.measure` gave for them: the corners of the largest mazes are in there already.
 
     Returns:
         `far.size.S.QUANTITY` [C] for mazes of a size S below the largest, the cheese in the corner itself, and
@@ -41,10 +47,19 @@ def measure_far_corners(module: nn.Module, levels: Levels) -> dict[str, np.ndarr
     """
     arrays: dict[str, np.ndarray] = {}
     for name, state, depth in _mazes(levels):
+        if known is not None and name == "depth.0":
+            arrays |= {f"far.{name}.{k}": v[: len(state)] for k, v in _of_largest(known).items()}
+            continue
         rows = [_chances(module, levels, state, side, depth) for side in FAR]
         for k, quantity in enumerate(("cheese", "corner", "third")):
             arrays[f"far.{name}.{quantity}"] = np.mean([row[k] for row in rows], axis=0)
     return arrays
+
+
+def _of_largest(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The quantities of `measure_far_corners` for the largest mazes with the cheese in the corner itself."""
+    cheese = np.mean([known[f"corner_{side}"] for side in FAR], axis=0)
+    return {"cheese": cheese, "corner": known["instead"], "third": known["elsewhere"]}
 
 
 def cases(far: Mapping[str, np.ndarray]) -> list[tuple[str, int]]:
