@@ -154,6 +154,26 @@ def test_one_picture_without_its_batch_axis_is_refused_with_the_axis_that_is_mis
         sites(pictures(), np.zeros((2, 3, 5, 5), np.uint8))
 
 
+def test_one_sample_of_a_network_that_knows_its_size_is_a_batch_of_one(tmp_path: Path):
+    network = pictures()
+    network.size = 5  # type: ignore[assignment]
+    torch.manual_seed(0)
+    x, other = torch.randn(2, 3, 5, 5)
+    for one in (x, x.numpy(), x.tolist()):
+        assert torch.equal(capture(network, one, ["0"])["0"], capture(network, x[None], ["0"])["0"])
+    assert sites(network, x) == sites(network, x[None])
+    rest = recompute_from(network, "0", x)
+    assert torch.equal(rest.output, network(x[None])) and len(rest.value) == 1
+    assert len(capture(network, x, ["0"], batch=3)["0"]) == 1
+    alone, batched = (
+        patch_effects(network, clean, corrupt, ["0"], first_logit).effect["0"]
+        for clean, corrupt in ((x, other), (x[None], other[None]))
+    )
+    assert np.array_equal(alone, batched)
+    with pytest.raises(ValueError, match=r"one sample x is x\[None\]"):
+        capture(network, torch.zeros(3, 4, 4), ["0"])
+
+
 def test_several_arguments_are_a_tuple_of_any_kinds():
     x, y = data(), torch.ones(8, 4)
     module = Two()

@@ -2,8 +2,9 @@
 
 A forward's arguments are a tensor, or a tuple of arguments. NumPy arrays and nested lists of numbers become tensors on the
 module's device, floating point ones in the module's type; tensors of half precision are widened to it. Whole numbers stay
-whole, and no axis is added: whether pixels 0..255 or token ids are meant, and which axis counts samples, only the caller
-knows. Where a layer then cannot take what it gets, `explained` says what came and what is wanted.
+whole: whether pixels 0..255 or token ids are meant only the caller knows. One sample gets its axis of samples where the
+module says what one is, by its `size` and its first convolution; elsewhere no axis is added. Where a layer then cannot
+take what it gets, `explained` says what came and what is wanted.
 """
 
 from __future__ import annotations
@@ -27,13 +28,24 @@ _KINDS = "biufc"
 def as_inputs(given: Inputs, module: nn.Module) -> tuple[Any, ...]:
     """The arguments of a forward from a tensor, an array, a nested list, or a tuple of arguments.
 
-    A list of tensors, and a flat list among several arguments (a size, say), go to the module as they are.
+    A list of tensors, and a flat list among several arguments (a size, say), go to the module as they are. One sample
+    [C, size, size] of a module that has a `size` is a batch of one.
 
     Raises:
         ValueError: a list that is ragged, or an array or list of anything but numbers.
     """
     arguments = given if isinstance(given, tuple) else (given,)
-    return tuple(_argument(value, module, len(arguments) == 1) for value in arguments)
+    taken = tuple(_argument(value, module, len(arguments) == 1) for value in arguments)
+    if len(taken) == 1 and isinstance(taken[0], Tensor) and taken[0].shape == _sample(module):
+        return (taken[0][None],)
+    return taken
+
+
+def _sample(module: nn.Module) -> tuple[int, ...] | None:
+    """The shape of one observation, where the module has the side of its square world; None elsewhere."""
+    size = getattr(module, "size", None)
+    first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
+    return None if first is None or type(size) is not int else (first.in_channels, size, size)
 
 
 def as_tensor(name: str, given: Any, wanted: str) -> Tensor:
