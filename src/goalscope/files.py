@@ -1,7 +1,8 @@
 """Files that are whole or not there: the one place where a file is written beside its place and moved to it.
 
 And the one place where the bytes of a foreign text become letters: `read_text`, `decoded`, `text_encoding`; and the one
-that says where the user's cache lies: `cache_folder`.
+that says where the user's cache lies: `cache_folder`; and the one that says which is meant where a packaged name is also a
+file's: `warn_of_namesake`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -164,3 +166,17 @@ def read_text(path: str | os.PathLike[str], *, windows: bool = False) -> str:
 def cache_folder() -> Path:
     """Where goalscope keeps what can be made or fetched anew: in XDG_CACHE_HOME, else in ~/.cache; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "goalscope"
+
+
+def warn_of_namesake(name: str, kind: str) -> None:
+    """Warns where something here has the name of what is packaged (or fetched by its name), which is taken.
+
+    Args:
+        name: that was given.
+        kind: what is taken, as 'packaged policy'.
+    """
+    if Path(name).exists():
+        warnings.warn(
+            f"{name!r} is taken as the {kind}; for the file or folder of that name here, write ./{name}",
+            stacklevel=3,
+        )

@@ -19,6 +19,7 @@ from goalscope.evidence.argument import (
     to_record,
 )  # fmt: skip
 from goalscope.evidence.finding import Finding
+from goalscope.evidence.forecast import read_text
 
 HEAD = 'title = "A case"\ncase = "risk"\npolicy = "mouse"\n'
 RULE = {"stands": "a.x > 0.5", "falls": "a.x < 0.5", "no evidence": "a.gone > 0.5"}
@@ -275,3 +276,16 @@ def test_the_record_is_plain_and_complete():
     assert json.loads(json.dumps(record)) == record
     assert record["claims"][0]["findings"][0]["run"] == "run"
     assert [entry["status"] for entry in record["claims"]] == ["stands", "falls"]
+
+
+def test_a_packaged_name_that_is_also_a_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The packaged argument and the packaged forecasts are taken, and how to get the file is told."""
+    monkeypatch.chdir(tmp_path)
+    title = read_argument("stays-with-cheese").title
+    for name in ("stays-with-cheese", "cheese_maze"):
+        (tmp_path / name).write_text("something else")
+    with pytest.warns(UserWarning, match=r"taken as the packaged argument.*write \./stays-with-cheese"):
+        assert read_argument("stays-with-cheese").title == title
+    with pytest.warns(UserWarning, match=r"taken as the packaged forecasts.*write \./cheese_maze"):
+        assert read_text("cheese_maze")[0] == "cheese_maze"
+    assert read_text("./cheese_maze")[1] == "something else"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 import goalscope
-from goalscope.policies.checkpoint import Policy, load
+from goalscope.policies.checkpoint import Policy, load, snapshots
 from goalscope.policies.compact import Compact
 from goalscope.policies.given import fresh, module_of, policy_of
 
@@ -243,11 +244,23 @@ def test_what_is_no_policy_is_refused():
         policy_of(3)
 
 
-def test_a_packaged_name_that_is_also_a_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("take", [policy_of, goalscope.load])
+def test_a_packaged_name_that_is_also_a_folder_is_said(
+    take: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mouse-topright").mkdir()
-    with pytest.warns(UserWarning, match=r"packaged policy; for the file or folder.*write \./mouse-topright"):
-        policy_of("mouse-topright")
+    snapshot = next(name for name in snapshots("mouse-topright"))
+    for name in ("mouse-topright", snapshot):
+        (tmp_path / name).mkdir()
+        with pytest.warns(UserWarning, match=rf"packaged policy; for the file or folder.*write \./{name}"):
+            taken = take(name)
+        assert taken.name == name
+    (tmp_path / "maia-1900").touch()
+    with (
+        pytest.raises(FileNotFoundError, match="policies add maia-1900"),
+        pytest.warns(UserWarning, match=r"fetched on request; for the file or folder.*write \./maia-1900"),
+    ):
+        take("maia-1900")
 
 
 def test_the_verbs_take_whatever_acts():

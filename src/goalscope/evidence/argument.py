@@ -10,6 +10,7 @@ it by Kleene's three-valued logic.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from goalscope.evidence.finding import Finding
 from goalscope.evidence.rule import Measured, Rule, measured_of, parse
-from goalscope.files import read_text
+from goalscope.files import read_text, warn_of_namesake
 from goalscope.showing import drawing, text
 
 Status = Literal["stands", "falls", "no evidence"]
@@ -101,15 +102,16 @@ def read_argument(path: str | Path) -> Argument:
         FileNotFoundError: neither a file nor packaged.
         ValueError: the file is no argument; the message says where and what is wrong.
     """
-    file, shipped = Path(path), packaged()
-    if not file.is_file():
-        if str(path) not in shipped:
-            near = get_close_matches(str(path), shipped, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"packaged are {', '.join(shipped)}"
-            raise FileNotFoundError(f"no argument file {path}; {hint}")
-        text = (files("goalscope") / "data" / "arguments" / f"{path}.toml").read_text(encoding="utf-8")
+    name, shipped = os.fspath(path), packaged()
+    if name in shipped:
+        warn_of_namesake(name, "packaged argument")
+        text = (files("goalscope") / "data" / "arguments" / f"{name}.toml").read_text(encoding="utf-8")
+    elif Path(path).is_file():
+        text = read_text(path)
     else:
-        text = read_text(file)
+        near = get_close_matches(name, shipped, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"packaged are {', '.join(shipped)}"
+        raise FileNotFoundError(f"no argument file {path}; {hint}")
     return parse_argument(text, str(path))
 
 

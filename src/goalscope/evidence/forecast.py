@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from goalscope.evidence.rule import Rule, parse
-from goalscope.files import decoded
+from goalscope.files import decoded, warn_of_namesake
 from goalscope.showing import drawing, text
 
 KINDS = ("threshold", "sign", "claim", "choice", "numeric", "conditional")
@@ -113,6 +113,7 @@ def read_text(name_or_path: str) -> tuple[str, str]:
     folder = files("goalscope") / "data" / "forecasts"
     packaged = sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
     if name_or_path in packaged:
+        warn_of_namesake(name_or_path, "packaged forecasts")
         return name_or_path, (folder / f"{name_or_path}.toml").read_text(encoding="utf-8")
     path = Path(name_or_path)
     if not path.is_file():

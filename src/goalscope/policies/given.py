@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 
 from goalscope.policies.architectures import ARCHITECTURES
 from goalscope.policies.checkpoint import Policy, load, placed, untrained
-from goalscope.policies.names import PACKAGED
 from goalscope.worlds.factory import called, file_and_name, function_in
 
 CONTROL = "untrained"
@@ -54,11 +52,6 @@ def policy_of(given: Any, device: str | torch.device = "cpu") -> Policy:
         return _of_factory(*found, device)
     if text.endswith(".zip"):
         return _of_sb3(Path(text), device)
-    if (PACKAGED / text).is_dir() and os.sep not in text and Path(text).exists():
-        warnings.warn(
-            f"{text!r} is taken as the packaged policy; for the file or folder of that name here, write ./{text}",
-            stacklevel=2,
-        )
     return load(text, device)
 
 

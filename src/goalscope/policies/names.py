@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goalscope.files import decoded
+from goalscope.files import decoded, warn_of_namesake
 from goalscope.policies import download
 from goalscope.policies.architectures import ARCHITECTURES, near_matches
 from goalscope.showing import drawing, text
@@ -63,14 +63,14 @@ def located(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder or file that is meant."""
     text = os.fspath(name_or_path)
     names = [policy.name for policy in packaged()] if os.sep not in text else []
-    if text in names:
-        return PACKAGED / text
-    if "@" in text and text.partition("@")[0] in names:
-        names = snapshots(text.partition("@")[0])
-        if text in names:
-            return PACKAGED / text.partition("@")[0] / SNAPSHOTS / f"{text}.safetensors"
-    if text in download.SOURCES:
-        return download.located(text)
+    first = text.partition("@")[0]
+    if text != first and first in names:
+        names = snapshots(first)
+    if text in names or text in download.SOURCES:
+        warn_of_namesake(text, "packaged policy" if text in names else "policy that is fetched on request")
+        if text not in names:
+            return download.located(text)
+        return PACKAGED / text if text == first else PACKAGED / first / SNAPSHOTS / f"{text}.safetensors"
     path = Path(text)
     try:
         found = bool(text) and path.exists()
