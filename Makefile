@@ -10,6 +10,7 @@ VENV ?= .venv
 # The study runs in an environment without any extra, as a user has it; the tests need every extra.
 TEST_VENV ?= $(VENV)-test
 PYTEST_ARGS ?=
+STUDY_ARGS ?=
 # Names of patches in tests/mutants; empty is all of them.
 MUTANTS ?=
 OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
@@ -18,7 +19,7 @@ OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
 .DELETE_ON_ERROR:
 
 study: $(VENV)/.installed
-	$(VENV)/bin/goalscope study maze --out "$(OUT)"
+	$(VENV)/bin/goalscope study maze --out "$(OUT)" $(STUDY_ARGS)
 
 # One thread: the networks are small, and two that wait for each other on a busy core take minutes for seconds.
 test: $(TEST_VENV)/.installed

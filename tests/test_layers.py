@@ -280,6 +280,12 @@ def test_no_torch_where_none_is_needed(code: str):
     assert "torch" not in modules
 
 
+def test_distributions_come_without_all_of_scipys():
+    """`scipy.stats` takes longer to import than the rest of what a finding needs; `scipy.special` has the functions."""
+    loaded = loaded_by("import goalscope.studies.maze_goal.study, goalscope.methods.intervening")
+    assert "goalscope.stats.student" in loaded and "scipy.stats" not in loaded
+
+
 def test_the_check_for_torch_can_fail():
     assert "torch" in loaded_by("import goalscope.policies.compact")
 

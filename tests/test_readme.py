@@ -41,12 +41,18 @@ def test_command(command: str, place: Path) -> None:
 
 
 def test_make_study(tmp_path: Path) -> None:
-    """The target on this environment in place of a fresh one: what it installs is what runs here already."""
+    """The target on this environment in place of a fresh one: what it installs is what runs here already.
+
+    On as many mazes as the command above, which has measured them; without more words it is the study of the README.
+    """
     venv = Path(sys.executable).parents[1]
     stamp = venv / ".installed"
     assert stamp.exists() or not stamp.touch()
     command = ["make", "study", f"VENV={venv}", f"OUT={tmp_path / 'run'}", "-o", str(stamp)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    plain = subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert plain.strip() == f'{venv}/bin/goalscope study maze --out "{tmp_path / "run"}"'
+    few = "STUDY_ARGS=--levels 100"
+    done = subprocess.run([*command, few], cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "mouse-topright pursues" in done.stdout
     assert f"Report: {tmp_path / 'run' / 'report.html'}" in done.stdout

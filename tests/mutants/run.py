@@ -87,7 +87,7 @@ def run(tests: Sequence[str], copy: Path) -> tuple[dict[str, str], str]:
     if child == 0:
         with log.open("w") as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             outcomes = Outcomes()
-            sys.dont_write_bytecode = True
+            sys.dont_write_bytecode, sys.pycache_prefix = True, str(copy / "compiled")  # there is none
             sys.path.insert(0, str(copy / "src"))
             os.environ["PYTHONPATH"] = str(copy / "src")
             os.chdir(ROOT)

@@ -142,7 +142,7 @@ def fresh_named() -> Policy:
 
 
 def test_a_second_study_measures_nothing_and_says_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nothing_measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, first, written = run(tmp_path / "first")
     assert "mine: moves on every square of 12 mazes" in first
@@ -162,7 +162,7 @@ def test_without_a_cache_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_answer_about_the_policy_comes_before_its_comparisons(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nothing_measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, blank = untrained(CONFIG, seed=1), untrained(CONFIG, seed=2)
     other = Policy(other.module, "other", other.sha256, CONFIG)
