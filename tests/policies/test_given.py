@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 import goalscope
-from goalscope.policies.checkpoint import Policy, load, snapshots
+from goalscope.policies.checkpoint import Policy, load
 from goalscope.policies.compact import Compact
 from goalscope.policies.given import fresh, module_of, policy_of
+from goalscope.policies.names import snapshots
 
 
 class Own(nn.Module):
