@@ -117,26 +117,7 @@ def _verdicts(table: Table, gated: ProbeReport | str) -> dict[str, str]:
         "cut": f"Cheese-taking can be cut by {max(cuts)}% with the corner still reached."
         if cuts
         else "That cheese-taking can be cut with the corner still reached is not shown.",
-        "retarget": {
-            (
-                True,
-                True,
-            ): "It can be sent to other squares, even to the far corners, more often than by noise.",
-            (
-                True,
-                False,
-            ): "It can be sent to other squares, more often than by noise; to the far corners, that is not "
-            "shown.",
-            (
-                False,
-                True,
-            ): "It can be sent to the far corners, more often than by noise; to squares at random, that is "
-            "not shown.",
-            (False, False): "That it can be sent to other squares, or to the far corners, is not shown.",
-        }[
-            beyond(table["retarget.all"]),
-            all(beyond(table[f"retarget.corner.{k}"]) for k in ("top_left", "bottom_right")),
-        ],
+        "retarget": _retarget_verdict(table),
         "budget": f"{shares[0].question.split(' of all')[0].capitalize()} of the activations are shown to suffice."
         if shares
         else "No share of the activations is shown to move it further than noise does.",
@@ -153,6 +134,18 @@ def _verdicts(table: Table, gated: ProbeReport | str) -> dict[str, str]:
             "No gate was found.",
         )
     return said | _training_verdicts(table)
+
+
+def _retarget_verdict(table: Table) -> str:
+    anywhere = beyond(table["retarget.all"])
+    corners = all(beyond(table[f"retarget.corner.{k}"]) for k in ("top_left", "bottom_right"))
+    if anywhere and corners:
+        return "It can be sent to other squares, even to the far corners, more often than by noise."
+    if anywhere:
+        return "It can be sent to other squares, more often than by noise; to the far corners, that is not shown."
+    if corners:
+        return "It can be sent to the far corners, more often than by noise; to squares at random, that is not shown."
+    return "That it can be sent to other squares, or to the far corners, is not shown."
 
 
 def _either(shown: bool, yes: str, no: str) -> str:
