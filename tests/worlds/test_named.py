@@ -105,3 +105,13 @@ def test_factories_that_give_no_world_are_refused(file: Path):
         world_of(f"{file}:wold")
     with pytest.raises(TypeError, match=r"a world is maze, .* int has no name"):
         world_of(3)
+
+
+@pytest.mark.parametrize(
+    "name", ["maze", "sokoban", "minigrid:MiniGrid-Empty-5x5-v0", "procgen:maze", "procgen:coinrun", "gym:CartPole-v1"]
+)  # fmt: skip
+def test_no_seeds_give_no_levels(name: str):
+    world = world_of(name)
+    none = world.generate([])
+    assert world.observe(none).shape == (0, *world.observation_shape) and world.text(none) == []
+    assert world.step(none, np.zeros(0, int)).reward.shape == (0,)

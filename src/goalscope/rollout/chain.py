@@ -84,16 +84,13 @@ def enumerate_states(world: Any, state: Any, limit: int = LIMIT) -> States:
         limit: states of one level at most.
 
     Raises:
-        NoExactChain (a ValueError): a level has more states than `limit`; the world draws, or refuses an action in some
-            state.
+        NoExactChain (a ValueError): a level has more states than `limit`; the world draws, refuses an action in some
+            state, or says by its `no_chain` why it has none.
         ValueError: the world goes on after an end, or has states that are not plain arrays.
     """
     needs(world, ("step", "actions", "name"), "a chain needs a world, see goalscope.worlds.contract")
-    if getattr(world, "histories", False):
-        raise ValueError(
-            f"the states of {world.name} are histories, each the only one of its kind: no exact chain; sample with "
-            "goalscope.play, or give from_gymnasium `inside`, which reads the environment's state"
-        )
+    if why := getattr(world, "no_chain", ""):
+        raise NoExactChain(f"{world.name}: {why}: no exact chain; sample with goalscope.play")
     limit, actions = whole_number("limit", limit, least=1), _actions(world)
     known = Numbering()
     level = np.arange(_count(state))

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 
 from goalscope import capture
-from goalscope.rollout import chain, enumerate_states, play
+from goalscope.rollout import NoExactChain, chain, enumerate_states, play
 from goalscope.worlds.contract import check_world
 from goalscope.worlds.foreign import Inside, from_gymnasium
 from goalscope.worlds.named import world_of
@@ -121,7 +121,7 @@ def test_what_it_cannot_do_by_itself_is_said_by_name():
         AttributeError, match=r"Corridor has no 'move_agent': .* from_gymnasium\(make, inside="
     ):
         world.move_agent(None, None)
-    with pytest.raises(ValueError, match=r"states of Corridor are histories.*no exact chain"):
+    with pytest.raises(NoExactChain, match=r"Corridor: its states are histories.*no exact chain"):
         enumerate_states(world, world.generate([0]))
     with pytest.raises(ValueError, match="move_agent need states that can be edited: give `inside`"):
         from_gymnasium(Corridor, time_limit=20, abilities={"move_agent": print})

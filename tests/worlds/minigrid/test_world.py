@@ -191,9 +191,3 @@ def test_what_a_text_must_say_of_its_mission():
     with pytest.raises(ValueError, match="at most 96 ASCII characters"):
         world.parse(ASKED.replace("blue ball\n", "x" * 90 + "\n"))
     assert MiniGrid("MiniGrid-DoorKey-5x5-v0").parse(KEY).mission[0].startswith(b"use the key")
-
-
-def test_no_seeds_give_no_levels():
-    world = MiniGrid("MiniGrid-DoorKey-5x5-v0")
-    none = world.generate([])
-    assert len(none) == 0 and world.observe(none).shape == (0, 3, 7, 7) and world.things(none) == []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goalscope.rollout import NoExactChain, enumerate_states
 from goalscope.worlds.contract import check_world, concatenate
 from goalscope.worlds.procgen import ProcgenAction, ProcgenGame
 
@@ -153,3 +154,11 @@ def test_what_cannot_be_is_refused(games: dict[str, ProcgenGame], edit: Any, wor
     state = world.generate([3])
     with pytest.raises(ValueError, match=words):
         edit(world, concatenate([state, state]))
+
+
+def test_there_is_no_chain_of_places_between_squares_and_that_is_said_at_once(games: dict[str, ProcgenGame]):
+    world = games["heist"]
+    with pytest.raises(
+        NoExactChain, match=r"procgen:heist: its agent moves by fractions of a square.* sample"
+    ):
+        enumerate_states(world, world.generate([0]))

@@ -43,8 +43,11 @@ class PlayedState:
 class PlayedWorld:
     """An environment behind the World protocol; see `from_gymnasium`."""
 
-    histories = True
-    """states are histories: two ways to one place are two states, so there is no chain of them"""
+    no_chain = (
+        "its states are histories, so two ways to one place are two states (from_gymnasium with `inside` reads the "
+        "environment's own state)"
+    )
+    """why `rollout.enumerate_states` need not try"""
 
     def __init__(self, make: Callable[[], Any], time_limit: int | None):
         self._make, env = make, checks.made(make)

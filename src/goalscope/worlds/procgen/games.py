@@ -43,6 +43,8 @@ class ProcgenGame:
 
     actions = ProcgenAction
     observation_shape = (3, PIXELS, PIXELS)
+    no_chain = "its agent moves by fractions of a square, so nearly every way to a place is another state"
+    """why `rollout.enumerate_states` need not try"""
 
     def __init__(self, game: str, distribution: str = "easy", time_limit: int = 1000):
         for given, known, what in ((game, GAMES, "game"), (distribution, DISTRIBUTIONS, "distribution")):
