@@ -87,10 +87,28 @@ def _emergent_resnet() -> Callable[..., nn.Module]:
     return EmergentResNet
 
 
+def _flat_mlp() -> Callable[..., nn.Module]:
+    from goalscope.policies.games.mlp import FlatMlp
+
+    return FlatMlp
+
+
+def _gomoku() -> Callable[..., nn.Module]:
+    from goalscope.policies.games.gomoku import Gomoku
+
+    return Gomoku
+
+
+def _az_net() -> Callable[..., nn.Module]:
+    from goalscope.policies.games.az_net import AzNet
+
+    return AzNet
+
+
 ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
     "grid": _grid, "starter": _starter, "learned-planner-resnet": _guez_resnet, "emergent-resnet": _emergent_resnet,
-    "impala-gru": _recurrent_impala, "nature": _nature,
+    "flat-mlp": _flat_mlp, "gomoku": _gomoku, "az-net": _az_net, "impala-gru": _recurrent_impala, "nature": _nature,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from goalscope.policies.emergent_planning.archive import holds
+from goalscope.policies.games.convert import is_game, load_game
 from goalscope.policies.learned_planner.msgpack import is_msgpack
 from goalscope.policies.weights import is_lc0
 
@@ -39,6 +40,8 @@ def load_foreign(data: bytes, path: Path) -> tuple[nn.Module, dict[str, Any]] | 
         from goalscope.policies.emergent_planning.convert import load_emergent_planning
 
         return load_emergent_planning(data, path)
+    if is_game(data):
+        return load_game(data, path)
     _check_tar(data, path)
     return None
 
