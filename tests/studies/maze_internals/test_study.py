@@ -379,6 +379,6 @@ def test_a_network_that_cannot_be_studied_is_named_before_a_maze_is_drawn(
         study(Options(policy=policy, out=str(tmp_path / "run")))
     other = nn.Linear(3, 5)
     other.size = 9  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="knows the compact and the IMPALA network, not Linear"):
+    with pytest.raises(ValueError, match="network, not Linear: of others it cannot tell at which sites"):
         study(Options(policy=other, out=str(tmp_path / "run")))
     assert not list(tmp_path.iterdir())

@@ -118,8 +118,9 @@ def layout(module: nn.Module) -> Layout:
         adds = tuple(f"embedder.block{b}.res{r}" for b in (1, 2, 3) for r in (1, 2))
         return Layout(adds, "embedder.block1.res2", "embedder.block2.res1", False)
     raise ValueError(
-        f"the internals study knows the compact and the IMPALA network, not {type(module).__name__}; "
-        "the methods work on any module, see goalscope.methods"
+        f"the internals study knows the compact and the IMPALA network, not {type(module).__name__}: of others it cannot "
+        "tell at which sites the residual stream lies, which it reads and edits as maps [N, C, h, w]; the methods take "
+        "any module and any site, see goalscope.methods"
     )
 
 
