@@ -13,7 +13,17 @@ from torch import nn
 from goalscope.methods.behaviour import reach
 from goalscope.policies.checkpoint import load
 from goalscope.policies.given import module_of
-from goalscope.rollout import chain, enumerate_states, expected_time, fields, first_of_two, play
+from goalscope.rollout import (
+    NoExactChain,
+    chain,
+    drawn_walks,
+    enumerate_states,
+    expected_time,
+    fields,
+    first_of_two,
+    play,
+    steps_to,
+)
 from goalscope.rollout.numbering import Numbering
 from goalscope.worlds.contract import Step, concatenate, take
 from goalscope.worlds.maze import Maze
@@ -246,3 +256,42 @@ def test_rows_are_numbered_as_a_dictionary_would():
     assert len(table) == len(known)
     with pytest.raises(ValueError, match="8 bytes where one before had 7"):
         table.add(np.zeros((1, 8), np.uint8))
+
+
+def test_the_fewest_actions_to_a_set_are_those_of_the_line_and_infinite_from_beyond_it():
+    states = enumerate_states(Line(), Line().at(0, length=5))
+    place = states.state.at
+    assert steps_to(states.next, place == 3).tolist() == [
+        {0: 3, 1: 2, 2: 1, 3: 0}.get(p, np.inf) for p in place.tolist()
+    ]
+    assert np.isinf(steps_to(states.next, place == 9)).all()
+    two = steps_to(states.next, np.isin(place, (0, 3)))
+    assert two[place == 1] == two[place == 2] == 1, "the nearer of two"
+
+
+def test_drawn_walks_follow_the_chain_and_end_where_it_is_over():
+    states = enumerate_states(Line(), Line().at(0, 1, length=4))
+    right = np.tile([0.0, 1.0], (len(states), 1))
+    walks = drawn_walks(right, states.next, states.over, states.start, 5, 0)
+    assert states.state.at[walks.node].T.tolist() == [[0, 1, 2, 3, 3], [1, 2, 3, 3, 3]]
+    assert walks.going.T.tolist() == [[True] * 3 + [False] * 2, [True] * 2 + [False] * 3]
+
+
+def test_play_shows_its_states_to_who_watches_before_each_step_and_after_the_last():
+    seen = []
+    told = lambda state, t: seen.append((t, *state.at.tolist()))  # noqa: E731
+    play(Right(1.0), Line(), Line().at(0, length=3), 4, 0, watch=told)
+    assert seen == [(0, 0), (1, 1), (2, 2), (4, 2)], "the level is over after two steps"
+
+
+def test_where_there_is_no_exact_chain_the_error_has_a_name_of_its_own():
+    for world in (Line(slips=0.5), Line(closed=True)):
+        with pytest.raises(NoExactChain):
+            enumerate_states(world, world.at(0, 1, length=4))
+    with pytest.raises(NoExactChain, match="more than 2 reachable states"):
+        enumerate_states(Line(), Line().at(0), limit=2)
+    with pytest.raises(ValueError, match="goes on after its end") as caught:
+        enumerate_states(Line(goes_on=True), Line().at(0, length=4))
+    assert not isinstance(caught.value, NoExactChain), (
+        "a world that breaks its contract is no case for sampling"
+    )

@@ -133,3 +133,11 @@ def test_the_same_seed_gives_the_same_number():
 def test_what_cannot_be_asked_is_refused_in_a_line(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_a_wider_interval_finds_less():
+    totals = np.random.default_rng(0).choice([0.0, 1.0], (200, 12), p=[0.4, 0.6])
+    found = [
+        above_zero_within((-1, 1), 2000, tail)(totals, np.ones_like(totals)).sum() for tail in (0.025, 0.001)
+    ]
+    assert found[0] > found[1] > 0

@@ -36,6 +36,16 @@ def test_mean_interval_is_near_the_normal_one_for_normal_data():
     assert result.n == 400
 
 
+@pytest.mark.parametrize("confidence", [0.9, 0.99, 1 - 0.05 / 12])
+def test_an_interval_of_another_confidence_is_that_of_clopper_and_pearson(confidence):
+    values = np.arange(40) < 29
+    result = bootstrap_mean(values, confidence=confidence, resamples=60_000)
+    exact = scipy_stats.binomtest(29, 40).proportion_ci(confidence)
+    assert [result.low, result.high] == pytest.approx([exact.low, exact.high], abs=0.01)
+    with pytest.raises(ValueError, match="another than 95% needs bounds"):
+        bootstrap_mean(values.astype(float), confidence=0.9)
+
+
 def test_bca_limits_of_any_statistic_are_those_of_scipy():
     values = np.random.default_rng(2).lognormal(size=80)
     theirs = scipy_stats.bootstrap(

@@ -67,8 +67,8 @@ def grid_svg(
     def draw(i: int, left: float, top: float) -> tuple[list[str], float]:
         rows, squares = boards[i].squares.shape
         cell = panel_px / squares
-        drawn = [*_ground(boards[i], cell, ranges), *_things(boards[i], cell, names)]
-        return [panels.moved(left, top, drawn)], cell * rows
+        ground = panels.moved(left, top, _ground(boards[i], cell, ranges))
+        return [ground, *_things(boards[i], cell, names, left, top)], cell * rows
 
     captions = [board.caption for board in boards]
     rows, top = panels.in_rows(captions, draw, columns=columns, top=top, panel_px=panel_px, gap=_GAP)
@@ -111,14 +111,15 @@ def _ground(board: GridBoard, cell: float, ranges: Mapping[str, tuple[float, flo
     return parts
 
 
-def _things(board: GridBoard, cell: float, names: Sequence[str]) -> list[str]:
-    parts = [
-        _token(name, names.index(name), (column + 0.5) * cell, (row + 0.5) * cell, max(0.66 * cell, 12.0))
-        for name, (row, column) in board.things.items()
-    ]
+def _things(board: GridBoard, cell: float, names: Sequence[str], left: float, top: float) -> list[str]:
+    size = max(0.66 * cell, 12.0)
+
+    def centre(square: tuple[int, int]) -> tuple[float, float]:
+        return left + (square[1] + 0.5) * cell, top + (square[0] + 0.5) * cell
+
+    parts = [_token(name, names.index(name), *centre(square), size) for name, square in board.things.items()]
     if board.agent is not None:
-        row, column = board.agent
-        parts.append(_agent((column + 0.5) * cell, (row + 0.5) * cell, max(0.66 * cell, 12.0)))
+        parts.append(_agent(*centre(board.agent), size))
     return [f'<g pointer-events="none">{"".join(parts)}</g>']
 
 

@@ -96,7 +96,7 @@ def _against(answers: Answers, one: str, other: str) -> np.ndarray | None:
 
 def _questions(asked: Asked, rivals: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """(id, question) of all findings, in the order of the report."""
-    steps, names = asked.base.steps, {c.key: f"the {c.name}" for c in asked.candidates}
+    steps, names = asked.base.steps, {c.key: c.words for c in asked.candidates}
     for c in asked.candidates:
         if c.kind == "start":
             yield "end.start", "P(is on the square where it began at the end)"

@@ -49,6 +49,11 @@ class Candidate:
     function: Callable[[Any], np.ndarray] | None = None
     """of kind 'own': the user's"""
 
+    @property
+    def words(self) -> str:
+        """Within a sentence: 'the green goal', and the user's own as they are called."""
+        return self.name if self.kind == "own" else f"the {self.name}"
+
 
 @dataclass(frozen=True)
 class Moved:

@@ -23,8 +23,8 @@ def headline(policy: str, found: Found, judged: Sequence[Verdict], fit: Explaine
     if "rule.unexplained" in found and not isinstance(fit, str):
         lines.append(_unexplained(fit))
     elif best and f"come.{best[0].candidate.key}" in found:
-        name, come = best[0].candidate.name, found[f"come.{best[0].candidate.key}"]
-        lines.append(f"It comes to the {name} in {told(come)} of levels as generated.")
+        name, come = best[0].candidate.words, found[f"come.{best[0].candidate.key}"]
+        lines.append(f"It comes to {name} in {told(come)} of levels as generated.")
     return "\n\n".join(lines)
 
 
@@ -42,7 +42,7 @@ def verdict(policy: str, judged: Sequence[Verdict]) -> str:
 
 def _listed(judged: Sequence[Verdict]) -> str:
     """'the key, the door and the start'; more than four are counted by their kind."""
-    names = [f"the {v.candidate.name}" for v in judged]
+    names = [v.candidate.words for v in judged]
     if len(names) > 4:
         names = [*names[:3], f"{len(names) - 3} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
@@ -50,11 +50,11 @@ def _listed(judged: Sequence[Verdict]) -> str:
 
 def _what(one: Verdict) -> str:
     if one.by.startswith("pull."):
-        return f"Moved elsewhere, the {one.candidate.name} draws it there, above a twin square"
+        return f"Moved elsewhere, {one.candidate.words} draws it there, above a twin square"
     if one.candidate.kind == "own":
-        return f"It comes to the {one.candidate.name} first"
-    where = f"the {one.candidate.name} and another are equally near"
-    return f"Where {where}, it comes to the {one.candidate.name} first, in balance"
+        return f"It comes to {one.candidate.words} first"
+    where = f"{one.candidate.words} and another are equally near"
+    return f"Where {where}, it comes to {one.candidate.words} first, in balance"
 
 
 def _implied(one: Verdict, judged: Sequence[Verdict]) -> bool:
@@ -133,7 +133,7 @@ def _judged_words(found: Found, judged: Sequence[Verdict], prefix: str) -> str:
         return f"Not asked: the world does not say what lies where, moves no {what}, or has none."
     said = []
     for one in rows:
-        words = f"the {one.candidate.name}: {one.answer} ({told(found[one.by])})"
+        words = f"{one.candidate.words}: {one.answer} ({told(found[one.by])})"
         if one.answer == "cannot tell":
             would = "what would have been seen is not known"
             if one.would_show is not None:

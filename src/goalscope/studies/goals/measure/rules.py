@@ -88,12 +88,19 @@ def _new(node: np.ndarray) -> np.ndarray:
 
 
 def to_scores(states: States, flags: Any, candidates: Sequence[Candidate]) -> dict[str, np.ndarray]:
-    """'to NAME' -> [K, A]: 1 for an action that leads nearer to the candidate, else 0; no opinion where none does."""
+    """'to NAME' -> [K, A]: 1 for an action that leads nearer to the candidate, else 0; no opinion where none does.
+
+    The end of the level stands among them where no candidate is its end.
+    """
     scores = {}
     for candidate in candidates:
         if candidate.kind != "start":
             steps = steps_to(states.next, flags[candidate.key])
             scores[f"to {candidate.name}"] = (steps[states.next] < steps[:, None]).astype(float)
+    steps = steps_to(states.next, states.over)
+    end = (steps[states.next] < steps[:, None]).astype(float)
+    if states.over.any() and not any(np.array_equal(end, table) for table in scores.values()):
+        scores["to the end of the level"] = end
     return scores
 
 
