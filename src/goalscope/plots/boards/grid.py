@@ -72,7 +72,7 @@ def grid_svg(
 
     captions = [board.caption for board in boards]
     rows, top = panels.in_rows(captions, draw, columns=columns, top=top, panel_px=panel_px, gap=_GAP)
-    keys = [Key(name, _token(name, names.index(name), 13, 8, 16)) for name in names]
+    keys = [Key(name, _disc(names.index(name), 13, 8, 16)) for name in names]
     if any(board.agent is not None for board in boards):
         keys.append(Key("where the agent begins", _agent(13, 8, 16)))
     entries, bottom = legend(keys, 0, top - 2, width)
@@ -126,13 +126,16 @@ def _things(board: GridBoard, cell: float, names: Sequence[str], left: float, to
 def _token(name: str, index: int, x: float, y: float, size: float) -> str:
     """A disc with the first letters of a thing's words; things of one letter differ in colour."""
     letters = "".join(word[0] for word in name.split())[:3].upper()
-    fill = category(index)
-    disc = f'<circle cx="{num(x)}" cy="{num(y)}" r="{num(size / 2)}" fill="{fill}" stroke="{PAPER}" stroke-width="1.5"/>'
     tall = size * (0.6 if len(letters) == 1 else 0.44)
-    return disc + (
+    return _disc(index, x, y, size) + (
         f'<text x="{num(x)}" y="{num(y + 0.36 * tall)}" font-size="{num(tall)}" text-anchor="middle" '
-        f'font-weight="700" fill="{ink_on(fill)}">{clean(letters)}</text>'
+        f'font-weight="700" fill="{ink_on(category(index))}">{clean(letters)}</text>'
     )
+
+
+def _disc(index: int, x: float, y: float, size: float) -> str:
+    fill = category(index)
+    return f'<circle cx="{num(x)}" cy="{num(y)}" r="{num(size / 2)}" fill="{fill}" stroke="{PAPER}" stroke-width="1.5"/>'
 
 
 def _agent(x: float, y: float, size: float) -> str:
