@@ -5,30 +5,33 @@ from __future__ import annotations
 from goalscope.policies.given import policy_of
 from goalscope.rollout.extremes import reach_extremes
 from goalscope.viewing.maze import show_maze
-from goalscope.worlds.maze import Maze, MazeState
+from goalscope.worlds.maze import Maze
 from goalscope.worlds.maze.variants import Variants, cheese_anywhere, walls_toggled
 
 STEPS = 200
 """the time limit, as everywhere"""
 
 
-def show_bound(policy: str, text: str, over: str, sample: int | None = None, seed: int = 0) -> str:
+def show_bound(
+    policy: str, text: str, walls: int | None = None, sample: int | None = None, seed: int = 0
+) -> str:
     """Least and greatest P(reach the cheese) over the changes, with the maze that attains each.
 
     Args:
         policy: as on the command line.
         text: of the maze.
-        over: 'cheese', or 'walls:K' for up to K walls turned.
-        sample: draw so many changes; the least is then no bound, and the words say so.
+        walls: up to so many walls are turned; None puts the cheese on each square instead.
+        sample: draw so many changes of walls; the least is then no bound, and the words say so.
         seed: of the draw.
 
     Raises:
-        ValueError: another `over`, a text that is no maze, as `variants` and `fields`.
+        ValueError: a text that is no maze; as `variants` and `fields`.
     """
     given = policy_of(policy)
     size = getattr(given.module, "size", None)
     world = Maze(size) if size else Maze(max(3, len(text.strip().splitlines()) | 1))
-    made = variants_of(world.parse(text), over, sample, seed)
+    maze = world.parse(text)
+    made = cheese_anywhere(maze) if walls is None else walls_toggled(maze, walls, sample=sample, seed=seed)
     found = reach_extremes(given, world, made.state, STEPS)
     count = len(made.state)
     kind = "Bound" if made.all else f"No bound, but the extremes of {count} changes drawn at random"
@@ -44,15 +47,3 @@ def show_bound(policy: str, text: str, over: str, sample: int | None = None, see
 
 def _closed(made: Variants) -> str:
     return f" ({made.closed} more in which no way leads to the cheese are left out)" if made.closed else ""
-
-
-def variants_of(maze: MazeState, over: str, sample: int | None, seed: int) -> Variants:
-    """The mazes that an option `--over` means."""
-    kind, _, many = over.partition(":")
-    if kind == "cheese" and not many and sample is None:
-        return cheese_anywhere(maze)
-    if kind == "walls" and many.isdecimal():
-        return walls_toggled(maze, int(many), sample=sample, seed=seed)
-    if kind == "cheese" and not many:
-        raise ValueError("--sample draws changes of walls; all places of the cheese are few enough")
-    raise ValueError(f"--over is 'cheese' or 'walls:K' with K walls at most, got {over!r}")
