@@ -144,6 +144,9 @@ def study_goals(
     world: Annotated[
         str, Option("maze, minigrid:ID, procgen:GAME, or file.py:factory, which makes a world.")
     ],
+    observation: Annotated[
+        str | None, Option("What it sees of a named world [default: what it says it was trained on].")
+    ] = None,
     first_level: FirstLevel = 0,
     levels: Annotated[int, Option("How many levels.")] = 100,
     quick: Annotated[bool, Option("25 levels at most: a first look.", "--quick")] = False,
@@ -158,8 +161,8 @@ def study_goals(
     """Which of a world's things and places does it pursue, also where training never put them?"""
     _show(
         study(
-            "goals", policy, world=world, first_level=first_level, levels=levels, quick=quick, seed=seed,
-            limit=limit, out=out, device=device, blank=blank, force=force, say=_progress,
+            "goals", policy, world=world, observation=observation, first_level=first_level, levels=levels,
+            quick=quick, seed=seed, limit=limit, out=out, device=device, blank=blank, force=force, say=_progress,
         ),
         json,
     )  # fmt: skip

@@ -32,7 +32,7 @@ pytest.importorskip("minigrid", reason="needs the extra goalscope[minigrid]")
 ROOM = "MiniGrid-Empty-5x5-v0"
 
 
-def run(policy: nn.Module, folder: Path, world: Any = None, **options: Any) -> Outcome:
+def run(policy: nn.Module | str, folder: Path, world: Any = None, **options: Any) -> Outcome:
     return goalscope.goal_study(
         policy,
         world or MiniGrid("MiniGrid-Empty-6x6-v0", "full"),
@@ -253,3 +253,22 @@ def test_a_trained_network_stands_beside_an_untrained_one(tmp_path: Path) -> Non
     }
     record = json.loads((outcome.folder / "run.json").read_text())
     assert set(record["provenance"]["policies"]) == {"Sequential", "untrained", "random walk"}
+
+
+def test_packaged_agents_are_told_apart_by_name_and_see_what_they_were_trained_on(tmp_path: Path) -> None:
+    """One learned in rooms with the goal always in its corner, the other with the goal anywhere."""
+    told = {}
+    for name in ("grid-corner", "grid-anywhere"):
+        outcome = run(name, tmp_path / name, "minigrid:MiniGrid-Empty-6x6-v0")
+        told[name] = {thing for thing, answer in verdicts(outcome).items() if answer == "yes"}
+        assert {"untrained", "random walk"} == {
+            f.control_name for f in outcome.findings if f.id[:4] in ("pull", "lead")
+        }
+    assert told == {"grid-corner": {"bottom-right corner"}, "grid-anywhere": {"green goal"}}
+
+
+def test_what_an_agent_sees_can_be_said_and_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"cannot take the observations|takes .*observations|\[\d+, 3, 7, 7\]"
+    ):
+        run("grid-corner", tmp_path / "partial", f"minigrid:{ROOM}", observation="partial", levels=4)

@@ -57,6 +57,8 @@ class Options:
     """whatever `policies.given.policy_of` takes"""
     world: Any = "maze"
     """whatever `worlds.named.world_of` takes"""
+    observation: str | None = None
+    """of a world that is named: 'full', 'partial', ... of MiniGrid; None is what the policy says it was trained on"""
     goals: Goals | None = None
     """the user's own candidates: name -> function of N states that gives squares [N, 2], or [N] bool"""
     first_level: int = 0
@@ -90,7 +92,8 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_number("--first-level", options.first_level, 0, LAST_LEVEL - options.levels)
     frame.check_number("--limit", options.limit, 1)
     frame.check_seed(options.seed)
-    world, policy = world_of(options.world), frame.given(options.policy, options.device)
+    policy = frame.given(options.policy, options.device)
+    world = _world(policy, options)
     count = min(options.levels, QUICK_LEVELS) if options.quick else options.levels
     policies = _compared(policy, world, options)
     about = frame.about(f"{world.name}, time limit {world.time_limit}", options.seed, options.quick)
@@ -112,6 +115,18 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         say("findings")
         made = _conclude(policy, answers, asked, state, how, about)
         return frame.finish(run, out, made, provenance, _command(options, world), say)
+
+
+def _world(policy: Policy, options: Options) -> Any:
+    """The world; a named one with the observation and size that the policy states, where it does."""
+    settings: dict[str, Any] = {"observation": options.observation} if options.observation is not None else {}
+    if isinstance(options.world, str):
+        kind, own = options.world.partition(":")[0], policy.config.get("world") or {}
+        if kind == own.get("name") and "observation" in own:
+            settings = {"observation": own["observation"], **settings}
+        if kind == "maze" and isinstance(getattr(policy.module, "size", None), int):
+            settings["size"] = policy.module.size
+    return world_of(options.world, **settings)
 
 
 def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
@@ -286,7 +301,8 @@ def _asides(asked: Asked, found: dict[str, Any]) -> list[str]:
 
 def _command(options: Options, world: Any) -> str:
     return frame.command(
-        "goals", world=options.world if isinstance(options.world, str) else world.name, policy=options.policy,
+        "goals", policy=options.policy, world=options.world if isinstance(options.world, str) else world.name,
+        observation=options.observation,
         first_level=options.first_level, levels=options.levels, quick=options.quick, seed=options.seed, limit=options.limit,
         blank=options.blank,
     )  # fmt: skip
