@@ -7,16 +7,26 @@ import pytest
 
 from goalscope.policies.checkpoint import load
 from goalscope.policies.names import PACKAGED, packaged, snapshots
+from goalscope.policies.resnet import parameters
 from goalscope.rollout import play
+from goalscope.rollout.maze_ticks import Thinking, think_longer
+from goalscope.training.maze.planner import AIM, FAR, TEST_STEPS, unseen
 from goalscope.worlds.maze import Maze
+from goalscope.worlds.maze.paths import distances
 
 AGENTS = {"mouse-corner": 1, "mouse-topright": 5, "mouse-topright-2": 5, "mouse-anywhere": None}
 FINETUNED = {f"mouse-topright-{reward}" for reward in ("cheese", "flipped", "same", "random")}
+THINKERS = {"mouse-planner": 25, "mouse-reflex": 25}
+"""side of the mazes that they are for"""
 
 
 def test_all_are_there_with_card_and_region() -> None:
     found = {policy.name: policy for policy in packaged() if policy.name.startswith("mouse")}
-    assert found.keys() == AGENTS.keys() | FINETUNED
+    assert found.keys() == AGENTS.keys() | FINETUNED | THINKERS.keys()
+    for name, size in THINKERS.items():
+        assert found[name].config["world"] == {"name": "maze", "size": size, "cheese_region": None}
+        for word in ("Command", "Steps and time", "Curve", "Limits", "Thinking"):
+            assert word in found[name].card
     for name, region in AGENTS.items():
         assert found[name].config["world"]["cheese_region"] == region
         for word in ("Command", "Steps and time", "Curve", "Limits"):
@@ -25,7 +35,7 @@ def test_all_are_there_with_card_and_region() -> None:
 
 def test_each_file_is_below_500_kb() -> None:
     files = list(PACKAGED.glob("mouse*/**/*.safetensors"))
-    assert len(files) == len(AGENTS) + len(FINETUNED) + 8
+    assert len(files) == len(AGENTS) + len(FINETUNED) + len(THINKERS) + 8
     assert max(file.stat().st_size for file in files) < 500_000
 
 
@@ -49,3 +59,39 @@ def test_the_snapshots_are_eight_and_log_spaced() -> None:
 def test_an_unknown_snapshot_is_named_with_those_that_exist() -> None:
     with pytest.raises(KeyError, match="mouse-topright@39062"):
         load("mouse-topright@39063")
+
+
+@pytest.fixture(scope="module")
+def far_and_near() -> tuple[np.ndarray, Thinking, Thinking]:
+    """Which of 40 unseen mazes of 25 x 25 have a far cheese, and what the planner and the reflex do in them."""
+    mazes, world = unseen(25, 40), Maze(25, None)
+    row, column = mazes.mouse.astype(int).T
+    far = distances(mazes.walls, mazes.cheese)[np.arange(40), row, column] >= FAR
+    thought = (
+        think_longer(load(name), world, mazes, ticks, TEST_STEPS)
+        for name, ticks in (("mouse-planner", (4, 8, 32)), ("mouse-reflex", (4,)))
+    )
+    return far, *thought
+
+
+def test_the_planner_reaches_the_cheese_in_95_percent_of_the_largest_mazes(
+    far_and_near: tuple[np.ndarray, Thinking, Thinking],
+) -> None:
+    far, planner, _ = far_and_near
+    assert planner.reach[-1].mean() >= AIM
+    # Thinking longer is what does it, and most of all where the cheese is far.
+    gain = planner.reach[-1] - planner.reach[0]
+    assert gain.min() > -0.05 and gain[far].mean() > 0.5 and gain[far].mean() > gain[~far].mean() + 0.2
+    assert len(planner.won()[-1]) > 5 and not len(planner.lost()[-1])
+
+
+def test_the_reflex_is_as_large_and_does_not_reach_far_cheese(
+    far_and_near: tuple[np.ndarray, Thinking, Thinking],
+) -> None:
+    far, planner, reflex = far_and_near
+    sizes = [parameters(load(name).module) for name in THINKERS]
+    assert abs(sizes[1] / sizes[0] - 1) < 0.02
+    assert reflex.reach[0][far].mean() < 0.2
+    nine = think_longer(load("mouse-reflex"), Maze(9, None), unseen(9, 40), [4], TEST_STEPS)
+    assert nine.reach.mean() > 0.95
+    assert planner.reach[-1][far].mean() > reflex.reach[0][far].mean() + 0.6
