@@ -12,7 +12,8 @@ from goalscope.activations.hooks import capture, editing
 from goalscope.policies.handwritten import rule_scores
 from goalscope.policies.handwritten_networks import TOP, LocalPatterns, ValueIteration
 from goalscope.rollout import fields
-from goalscope.rollout.maze_ticks import fields_at_once, think_longer
+from goalscope.rollout.maze_fields import fields_at_once
+from goalscope.rollout.maze_ticks import think_longer
 from goalscope.training.maze.shortest_paths import lessons
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, Move, place_cheese, remove_cheese
@@ -104,7 +105,8 @@ def test_patterns_do_not_notice_what_is_not_beside_them_and_the_planner_does():
 
 @pytest.mark.parametrize("module", [ValueIteration(12), LocalPatterns()], ids=["plans", "looks up"])
 def test_one_forward_says_what_each_square_would(module):
-    at_once, each = fields_at_once(module, WORLD, MAZES), fields(module, WORLD, MAZES)
+    at_once = fields_at_once(module, WORLD, MAZES)
+    each = fields(module, WORLD, MAZES, edits=lambda levels: {"plan": lambda x: x})
     np.testing.assert_allclose(at_once.moves, each.moves, atol=1e-6)
     np.testing.assert_allclose(at_once.value, each.value, atol=1e-6)
     assert capture(module, module.encode(WORLD.observe(MAZES)), ["plan"])["plan"].shape == (30, 5, 13, 13)

@@ -7,14 +7,21 @@ import pytest
 import torch
 from torch import nn
 
+from goalscope.activations import editing
 from goalscope.policies.compact import Compact
 from goalscope.policies.thinker import Thinker
 from goalscope.rollout import fields
-from goalscope.rollout.maze_ticks import Thinking, fields_at_once, think_longer, ticking
+from goalscope.rollout.maze_fields import fields_at_once
+from goalscope.rollout.maze_ticks import Thinking, think_longer, ticking
 from goalscope.worlds.maze import Maze
 
 WORLD = Maze(7, None)
 MAZES = WORLD.generate(np.arange(12))
+
+
+def square_by_square(levels: np.ndarray) -> dict:
+    """Edits that change nothing: with them every square is asked for itself."""
+    return {"head": lambda x: x}
 
 
 def thinker() -> Thinker:
@@ -26,11 +33,27 @@ def thinker() -> Thinker:
 
 def test_fields_of_one_forward_a_maze_are_those_of_one_a_square():
     module = thinker()
-    at_once, each = fields_at_once(module, WORLD, MAZES, batch=5), fields(module, WORLD, MAZES)
+    at_once = fields_at_once(module, WORLD, MAZES, batch=5)
+    each = fields(module, WORLD, MAZES, edits=square_by_square)
     assert at_once.moves.shape == each.moves.shape and np.ptp(each.moves) > 0.2
     np.testing.assert_allclose(at_once.moves, each.moves, atol=1e-5)
     np.testing.assert_allclose(at_once.value, each.value, atol=1e-5)
     assert np.array_equal(at_once.squares.next, each.squares.next)
+
+
+def test_fields_ask_once_a_maze_unless_something_is_edited_or_hooked():
+    module, asked = thinker(), []
+    forward, module.forward = module.forward, lambda x: asked.append(len(x)) or forward(x)  # type: ignore[method-assign]
+    bare = fields(module, WORLD, MAZES)
+    assert not asked
+    handle = module.stem.register_forward_hook(lambda *_: None)
+    hooked = fields(module, WORLD, MAZES)
+    handle.remove()
+    assert sum(asked) == len(bare.squares)
+    np.testing.assert_allclose(hooked.moves, bare.moves, atol=1e-5)
+    with editing(module, {"blocks.0@1": lambda h: torch.zeros_like(h)}):
+        emptied = fields(module, WORLD, MAZES)
+    assert np.ptp(emptied.moves, axis=0).max() < 1e-6 < np.ptp(bare.moves, axis=0).max()
 
 
 def test_each_number_of_ticks_is_the_policy_with_that_number_and_its_own_comes_back():
@@ -40,7 +63,10 @@ def test_each_number_of_ticks_is_the_policy_with_that_number_and_its_own_comes_b
     for ticks, reach in zip((1, 3), found.reach, strict=True):
         module.ticks = ticks
         np.testing.assert_allclose(
-            reach, fields(module, WORLD, MAZES).reach_from_start(30), atol=1e-5, rtol=1e-4
+            reach,
+            fields(module, WORLD, MAZES, edits=square_by_square).reach_from_start(30),
+            atol=1e-5,
+            rtol=1e-4,
         )
     assert not np.allclose(*found.reach, atol=1e-3)
     with pytest.raises(RuntimeError), ticking(module, 9):

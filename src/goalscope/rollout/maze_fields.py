@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from goalscope.activations import editing
+from goalscope.activations.recompute.trace import hooked
 from goalscope.methods.behaviour import reach
 from goalscope.policies.given import module_of
 from goalscope.rollout.forward import answer, encoded, evaluating, needs
 from goalscope.showing import drawing, text
-from goalscope.worlds.contract import whole_number
-from goalscope.worlds.maze import MazeState, Move
+from goalscope.worlds.contract import take, whole_number
+from goalscope.worlds.maze import Maze, MazeState, Move
 from goalscope.worlds.maze.paths import Squares
 
 BATCH = 128
@@ -66,6 +67,9 @@ def fields(
 ) -> Fields:  # fmt: skip
     """The policy's moves and value on every free square of the mazes.
 
+    A policy that says of all squares at once what the mouse would do there (`everywhere`, see `fields_at_once`) is asked
+    once a maze, where nothing is edited or hooked.
+
     Args:
         policy: feed-forward; whatever `policies.given.policy_of` takes.
         world: `Maze`, or another whose states are mazes (`ProcgenMaze`).
@@ -86,6 +90,8 @@ def fields(
             "there, so there are no fields; goalscope.play plays it"
         )
     needs(world, ("squares", "at_squares", "moves", "observe"), "fields need a world of mazes")
+    if edits is None and hasattr(module, "everywhere") and isinstance(world, Maze) and not hooked(module):
+        return fields_at_once(policy, world, state, batch)
     squares = world.squares(state)
     table = np.zeros((len(world.moves), len(Move)))
     table[np.arange(len(world.moves)), world.moves] = 1
@@ -100,6 +106,41 @@ def fields(
             moves[part] = out.logits.double().softmax(1).cpu().numpy() @ table
             if out.value is not None:
                 value[part] = finite(out.value.float().cpu().numpy())
+    if not np.isfinite(moves).all():
+        raise ValueError("the policy gives logits that are not finite: its weights are damaged")
+    return Fields(MazeState(state.walls, state.mouse, state.cheese), squares, moves, value)
+
+
+def fields_at_once(policy: Any, world: Maze, state: MazeState, batch: int = BATCH) -> Fields:
+    """`fields` from one forward a maze instead of one a square.
+
+    Args:
+        policy: with `everywhere(x)`, which gives logits [N, 5, H, W] and value [N, H, W] for the mouse on every square,
+            as `policies.thinker` has it.
+        world: the maze world.
+        state: N levels; where their mice are decides only which squares can be reached.
+        batch: mazes in one forward.
+
+    Raises:
+        ValueError: the policy has no `everywhere`, or gives numbers that are not finite.
+    """
+    module: Any = module_of(policy)
+    if not hasattr(module, "everywhere"):
+        raise ValueError(
+            f"{type(module).__name__} has no `everywhere`: it does not say at once what the mouse would do on every "
+            "square; goalscope.fields asks square by square"
+        )
+    squares = world.squares(state)
+    moves, value = np.empty((len(squares), len(Move))), np.empty(len(squares), np.float32)
+    with evaluating(module):
+        for first in range(0, len(state), batch):
+            last = min(first + batch, len(state))
+            out = module.everywhere(encoded(module, world.observe(take(state, slice(first, last)))))
+            part = slice(squares.offsets[first], squares.offsets[last])
+            level, (row, column) = squares.level[part] - first, squares.square[part].T.astype(int)
+            logits = out.logits.permute(0, 2, 3, 1).cpu()[level, row, column]
+            moves[part] = logits.double().softmax(1).numpy()
+            value[part] = finite(out.value.float().cpu().numpy()[level, row, column])
     if not np.isfinite(moves).all():
         raise ValueError("the policy gives logits that are not finite: its weights are damaged")
     return Fields(MazeState(state.walls, state.mouse, state.cheese), squares, moves, value)

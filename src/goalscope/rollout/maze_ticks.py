@@ -13,13 +13,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from goalscope.policies.given import module_of
-from goalscope.rollout.forward import encoded, evaluating, needs
-from goalscope.rollout.maze_fields import Fields, finite
+from goalscope.rollout.maze_fields import BATCH, fields_at_once
 from goalscope.showing import drawing, text
-from goalscope.worlds.contract import take
 from goalscope.worlds.maze import MazeState
 
 SOLVED = 0.5
@@ -51,7 +48,7 @@ class Thinking:
 
 
 def think_longer(
-    policy: Any, world: Any, state: MazeState, ticks: Sequence[int], steps: int, batch: int = 32
+    policy: Any, world: Any, state: MazeState, ticks: Sequence[int], steps: int, batch: int = BATCH
 ) -> Thinking:
     """Exact P(reach) of each maze with each number of ticks; the policy's own number is put back afterwards.
 
@@ -94,41 +91,3 @@ def ticking(policy: Any, ticks: int) -> Iterator[None]:
         yield
     finally:
         module.ticks = before
-
-
-def fields_at_once(policy: Any, world: Any, state: MazeState, batch: int = 32) -> Fields:
-    """`fields` from one forward a maze instead of one a square.
-
-    Args:
-        policy: with `everywhere`, and as many actions as there are Moves.
-        world: `Maze`.
-        state: N levels; where their mice are decides only which squares can be reached.
-        batch: mazes in one forward.
-
-    Raises:
-        ValueError: the policy has no `everywhere`, or gives numbers that are not finite.
-    """
-    module: Any = module_of(policy)
-    if not hasattr(module, "everywhere"):
-        raise ValueError(
-            f"{type(module).__name__} has no `everywhere`: it does not say at once what the mouse would do on every "
-            "square; goalscope.fields asks square by square"
-        )
-    needs(world, ("squares", "observe"), "fields need a world of mazes")
-    squares = world.squares(state)
-    moves, value = [], []
-    with evaluating(module):
-        for first in range(0, len(state), batch):
-            which = np.arange(first, min(first + batch, len(state)))
-            out = module.everywhere(encoded(module, world.observe(take(state, which))))
-            part = slice(squares.offsets[which[0]], squares.offsets[which[-1] + 1])
-            level, (row, column) = squares.level[part] - first, squares.square[part].T.astype(int)
-            at = (torch.from_numpy(level).long(), torch.from_numpy(row), torch.from_numpy(column))
-            moves.append(out.logits.cpu().permute(0, 2, 3, 1)[at].double().softmax(1).numpy())
-            value.append(finite(out.value.float().cpu()[at].numpy()))
-    probabilities = np.concatenate(moves)
-    if not np.isfinite(probabilities).all():
-        raise ValueError("the policy gives logits that are not finite: its weights are damaged")
-    return Fields(
-        MazeState(state.walls, state.mouse, state.cheese), squares, probabilities, np.concatenate(value)
-    )

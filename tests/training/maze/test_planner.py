@@ -14,7 +14,7 @@ from goalscope.policies.checkpoint import load
 from goalscope.policies.handwritten import rule_scores
 from goalscope.policies.thinker import Thinker
 from goalscope.rollout import fields
-from goalscope.rollout.maze_ticks import fields_at_once
+from goalscope.rollout.maze_fields import fields_at_once
 from goalscope.training.maze import planner
 from goalscope.training.maze.planner import NETWORKS, train_planner, unseen
 from goalscope.training.maze.shortest_paths import NOWHERE, ShortestPaths, batch, learn, lessons
