@@ -67,11 +67,8 @@ def far_and_near() -> tuple[np.ndarray, Thinking, Thinking]:
     mazes, world = unseen(25, 40), Maze(25, None)
     row, column = mazes.mouse.astype(int).T
     far = distances(mazes.walls, mazes.cheese)[np.arange(40), row, column] >= FAR
-    thought = (
-        think_longer(load(name), world, mazes, ticks, TEST_STEPS)
-        for name, ticks in (("mouse-planner", (4, 8, 32)), ("mouse-reflex", (4,)))
-    )
-    return far, *thought
+    planner = think_longer(load("mouse-planner"), world, mazes, (4, 8, 32), TEST_STEPS)
+    return far, planner, think_longer(load("mouse-reflex"), world, mazes, (4,), TEST_STEPS)
 
 
 def test_the_planner_reaches_the_cheese_in_95_percent_of_the_largest_mazes(
