@@ -153,13 +153,19 @@ def test_clear_errors(tmp_path: Path):
     saved(path, Maze(5))
     whole = path.read_bytes()
     with pytest.raises(
-        ValueError, match=r"mlp_extractor\.policy_net\.0\.weight has shape \[64, 75\].*needs \[64, 147\]"
+        ValueError,
+        match=r"trained on observations Box uint8 \[3, 5, 5\].*this world gives Box uint8 \[3, 7, 7\]",
     ):
         load_sb3(path, Maze(7))
     with pytest.raises(ValueError, match=r"takes observations \[N, 3, 5, 5\], got \[1, 3, 7, 7\]"):
         load_sb3(path, Maze(5)).module.encode(Maze(7).observe(Maze(7).generate([0])))  # type: ignore[operator]
     with pytest.raises(ValueError, match=r"model of Stable-Baselines3: load it with .*load_sb3"):
         load(path)
+    stripped(path, {"policy_net.0.weight": "policy_net.0.other"})
+    with pytest.raises(
+        ValueError, match=r"lacks layer mlp_extractor\.policy_net\.0\.weight|no policy of PPO"
+    ):
+        load_sb3(path, Maze(5))
     for kept in (0, 100, len(whole) // 2, -10):
         path.write_bytes(whole[:kept])
         with pytest.raises(ValueError, match=r"model\.zip is truncated"):

@@ -87,6 +87,8 @@ def load_sb3(
     tensors = unwrapped(tensors, (_ACTOR_CRITIC[0], _Q), path)
     kind = _kind_of(tensors, path)
     space, actions = stated_spaces(settings, path) if world is None else spaces_of(world)
+    if world is not None:
+        check_spaces(settings, world, space, actions, path)
     told = _told(settings.get("policy_kwargs"), set(policy_kwargs), path)
     arguments = {**_shaped(tensors), **told, **policy_kwargs}
     try:
@@ -95,8 +97,6 @@ def load_sb3(
     except (TypeError, AssertionError, RuntimeError) as error:
         raise ValueError(f"{path}: no policy for observations {space.shape}: {error}") from error
     check_layers(policy.state_dict(), tensors, "of Stable-Baselines3 for this world", path)
-    if world is not None:
-        check_spaces(settings, space, actions, path)
     policy.load_state_dict(tensors)
     between = _statistics(statistics, settings, kind, space.shape, path)
     words = {name: getattr(value, "__name__", value) for name, value in arguments.items()}

@@ -62,7 +62,7 @@ def stated_spaces(settings: Mapping[str, Any], path: Path) -> tuple[spaces.Box, 
 
 
 def check_spaces(
-    settings: Mapping[str, Any], space: spaces.Box, actions: spaces.Discrete, path: Path
+    settings: Mapping[str, Any], world: World, space: spaces.Box, actions: spaces.Discrete, path: Path
 ) -> None:
     """Raises ValueError where the spaces that the file says in plain text are not the world's.
 
@@ -80,9 +80,11 @@ def check_spaces(
             )
             ours = f"Box {space.dtype} {list(space.shape)} from {_words(own[0])} to {_words(own[1])}"
             why = _reason(shape, list(space.shape))
+            named = getattr(world, "fitting", lambda _: "")(tuple(shape))
+            instead = f"{named} gives such" if named and not same else "give the world it saw"
             raise ValueError(
                 f"{path} was trained on observations {theirs}, this world gives {ours}: {why}; "
-                "train on the world's own observations, or give the world it saw"
+                f"train on the world's own observations, or {instead}"
             )
     said = settings.get("action_space")
     if isinstance(said, dict):

@@ -38,6 +38,11 @@ def shape(kind: str, height: int, width: int, view: int) -> tuple[int, ...]:
     }[kind]
 
 
+def fitting(shape_: tuple[int, ...], height: int, width: int, view: int) -> list[str]:
+    """The kinds of `OBSERVATIONS` that have this shape."""
+    return [kind for kind in OBSERVATIONS if shape_ and shape(kind, height, width, view) == tuple(shape_)]
+
+
 def seen(state: MiniGridState, kind: str, view: int, through: bool) -> np.ndarray:
     """What is seen of N levels; `view` squares wide, through walls or not. See `MiniGrid.observe`."""
     if kind == "full":

@@ -62,6 +62,13 @@ class MiniGrid:
         """(3, view, view); (3, W, H) of full views; of pictures 8 pixels a square; (2835,) of flat ones; () of records."""
         return views.shape(self.observation, self.height, self.width, self.view)
 
+    def fitting(self, shape: tuple[int, ...]) -> str:
+        """What to ask this world for, for an agent that takes observations of another shape; '' where nothing has it."""
+        kinds = views.fitting(shape, self.height, self.width, self.view)
+        return " or ".join(
+            f"MiniGrid({self.name!r}, observation={kind!r}) ({views.OBSERVATIONS[kind]})" for kind in kinds
+        )
+
     def generate(self, seeds: Sequence[int] | np.ndarray) -> MiniGridState:
         """The levels that the package's `reset(seed=...)` gives.
 
