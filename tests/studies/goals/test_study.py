@@ -108,6 +108,9 @@ def test_the_report_shows_where_it_goes_and_every_placement(goal: Outcome) -> No
     }
     assert {"headline.svg", "verdicts.svg", "map.svg", "come.svg", "rules.svg"} <= set(figures)
     assert "green goal at row 4, column 4" in figures["headline.svg"]["alt"]
+    drawn = (goal.folder / "figures" / "map.svg").read_text()
+    for square in ("row 4, column 4", "row 2, column 3"):
+        assert f"{square}: chance of coming to it 100.0%" in drawn, "where it lies, and where it is put"
     page = goal.report.read_text()
     assert "the world puts it on 1 of them" in page or "the world itself puts it on 1" in page
 
@@ -228,7 +231,7 @@ def test_a_killed_study_goes_on_and_gives_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, measure, calls = MiniGrid(ROOM, "full"), goals_study.measure, []
-    whole = run(Walker("goal"), tmp_path / "whole", world, levels=20)
+    whole = run(Walker("goal"), tmp_path / "whole", world, levels=6)
 
     def killed(module: nn.Module, asked: Any) -> dict:
         calls.append(type(module).__name__)
@@ -238,8 +241,8 @@ def test_a_killed_study_goes_on_and_gives_the_same_file(
 
     monkeypatch.setattr(goals_study, "measure", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(Walker("goal"), tmp_path / "killed", world, levels=20)
-    resumed = run(Walker("goal"), tmp_path / "killed", world, levels=20)
+        run(Walker("goal"), tmp_path / "killed", world, levels=6)
+    resumed = run(Walker("goal"), tmp_path / "killed", world, levels=6)
     assert calls == ["Walker", "Uniform", "Uniform"], "the finished stage was computed again"
     files = [outcome.folder / "findings.parquet" for outcome in (whole, resumed)]
     assert files[0].read_bytes() == files[1].read_bytes() and len(read_findings(files[0])) > 10

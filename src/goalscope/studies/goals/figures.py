@@ -63,7 +63,8 @@ def map_figure(
         for i, heat in enumerate(maps)
     ]
     if boards:
-        svg = grid_svg(boards, columns=2, title=f"Coming to the {thing}, by where it is put")
+        wide = 330.0 if len(boards) == 1 else 215.0
+        svg = grid_svg(boards, columns=2, title=f"Coming to the {thing}, by where it is put", panel_px=wide)
         known = int(seen.sum())
         words = f"Each square: the {thing} put there. Of all squares the world itself puts it on {known}."
         yield "map", "map", Figure.of(svg, words)

@@ -34,7 +34,7 @@ from goalscope.studies.goals.measure.quantities import (
 from goalscope.studies.goals.measure.rules import Explained, explained
 from goalscope.studies.goals.measure.solving import PLAYS, Case, Exact, Uniform, solved
 from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, distinct, moved
-from goalscope.worlds.contract import take
+from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.named import world_of
 
 LAST_LEVEL = 2**31 - 1
@@ -268,14 +268,15 @@ def _pictures(policy: Policy, asked: Asked, put: dict[str, np.ndarray]) -> Itera
 
 
 def _map(module: nn.Module, asked: Asked, thing: Candidate, level: Any) -> np.ndarray:
-    """[H, W] P(comes to the thing) with it on each free square of one level, NaN elsewhere."""
+    """[H, W] P(comes to the thing) with it where it lies and on each free square of one level, NaN elsewhere."""
     world, base = asked.base.world, asked.base
     free = world.free(level)[0]
     squares = np.argwhere(free)[: MOST_PLACEMENTS // MAPS]
     placed = world.move(take(level, np.zeros(len(squares), int)), thing.name, squares)
-    case = case_of(world, [thing], placed, base.limit, base.seed)
+    case = case_of(world, [thing], concatenate([level, placed]), base.limit, base.seed)
     heat = np.full(free.shape, np.nan)
-    heat[squares[:, 0], squares[:, 1]] = solved(module, case).comes(thing.key)
+    rows, columns = np.array([world.things(level)[0][thing.name], *squares]).T
+    heat[rows, columns] = solved(module, case).comes(thing.key)
     return heat
 
 
