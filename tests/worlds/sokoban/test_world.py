@@ -118,7 +118,7 @@ def test_wrong_actions(actions, message):
     [
         ({"height": 3}, "at least 4 .* got 3 and 10"),
         ({"boxes": 0}, "boxes must be at least 1"),
-        ({"observation": "pixels"}, "must be 'planes' or 'rgb'"),
+        ({"observation": "pixels"}, "must be 'planes', 'rgb' or 'kinds'"),
     ],
 )
 def test_wrong_worlds(arguments, message):
