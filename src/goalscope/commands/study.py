@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from goalscope.commands.parser import App, Option
+from goalscope.commands.shown import shown
 from goalscope.studies import study
 
 if TYPE_CHECKING:
@@ -49,14 +49,13 @@ def study_maze(
     json: AsJson = False,
 ) -> None:
     """Does it want the cheese or the top-right corner, and what would be a simpler explanation?"""
-    _show(
-        study(
+    with shown() as say:
+        outcome = study(
             "maze", policy, world=world, distribution=distribution, first_level=first_level, levels=levels,
             seed=seed, out=out, device=device, size=size, blank=blank, no_cache=no_cache,
-            force=force, say=_progress,
-        ),
-        json,
-    )  # fmt: skip
+            force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
 
 
 @study_app.command("maze-internals")
@@ -72,13 +71,12 @@ def study_maze_internals(
     json: AsJson = False,
 ) -> None:
     """Which activations carry the goal, and can it be edited, moved, or trained away?"""
-    _show(
-        study(
+    with shown() as say:
+        outcome = study(
             "maze-internals", policy, world=world, distribution=distribution, first_level=first_level,
-            quick=quick, seed=seed, out=out, force=force, say=_progress,
-        ),
-        json,
-    )  # fmt: skip
+            quick=quick, seed=seed, out=out, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
 
 
 @study_app.command("sokoban")
@@ -101,13 +99,12 @@ def study_sokoban(
     json: AsJson = False,
 ) -> None:
     """Does it plan, does the plan cause its moves, and what does thinking longer buy?"""
-    _show(
-        study(
+    with shown() as say:
+        outcome = study(
             "sokoban", policy, levels=levels, quick=quick, seed=seed, out=out, size=size, boxes=boxes,
-            sites=tuple(site) if site else None, blank=blank, force=force, say=_progress,
-        ),
-        json,
-    )  # fmt: skip
+            sites=tuple(site) if site else None, blank=blank, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
 
 
 @study_app.command("chess")
@@ -129,13 +126,12 @@ def study_chess(
     json: AsJson = False,
 ) -> None:
     """Does a chess network look ahead, or does it choose its first move without the later ones?"""
-    _show(
-        study(
+    with shown() as say:
+        outcome = study(
             "chess", strong, puzzles=puzzles, weak=weak, limit=limit, seed=seed, out=out, device=device,
-            engine=engine, blank=blank, force=force, say=_progress,
-        ),
-        json,
-    )  # fmt: skip
+            engine=engine, blank=blank, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
 
 
 @study_app.command("goals")
@@ -172,7 +168,3 @@ def _show(outcome: Outcome, json: bool) -> None:
     from goalscope.evidence.finding import to_json
 
     print(to_json(outcome.findings) if json else f"{outcome.headline}\n\nReport: {outcome.report}")
-
-
-def _progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from goalscope.commands.parser import App, Option
+from goalscope.commands.shown import shown
 
 train_app = App(help="Train a policy; going on where an earlier run stopped.")
 
@@ -49,12 +50,15 @@ def train_maze(
         from goalscope.training.maze.planner import train_planner
 
         side, updates = 25 if size is None else size, 60_000 if steps is None else steps
-        print(f"Policy: {train_planner(recipe, side, seed, updates, out, device)}")
+        with shown():
+            folder = train_planner(recipe, side, seed, updates, out, device)
+        print(f"Policy: {folder}")
         return
     from goalscope.training.maze.recipe import train_maze as train
 
     steps = 5_000_000 if steps is None else steps
-    folder = train(cheese_region, 13 if size is None else size, seed, steps, precision, out, device)
+    with shown():
+        folder = train(cheese_region, 13 if size is None else size, seed, steps, precision, out, device)
     print(f"Policy: {folder}")
 
 
@@ -78,7 +82,9 @@ def train_minigrid(
     """The recipe of the packaged MiniGrid agents: PPO on the view of the whole room."""
     from goalscope.training.minigrid.recipe import train_minigrid as train
 
-    print(f"Policy: {train(environment, goal, seed, steps, precision, out, device)}")
+    with shown():
+        folder = train(environment, goal, seed, steps, precision, out, device)
+    print(f"Policy: {folder}")
 
 
 @train_app.command("finetune")
@@ -97,7 +103,9 @@ def train_finetune(
     """Train a mouse on, for the cheese alone or against it, and the controls of that."""
     from goalscope.training.maze.finetune import finetune
 
-    print(f"Policy: {finetune(policy, reward, steps, seed, precision, out)}")
+    with shown():
+        folder = finetune(policy, reward, steps, seed, precision, out)
+    print(f"Policy: {folder}")
 
 
 @train_app.command("sokoban")
@@ -116,7 +124,9 @@ def train_sokoban(
     """The recipes of the packaged Sokoban players: imitation of a solver, in their own states."""
     from goalscope.training.sokoban.recipe import train_sokoban as train
 
-    print(f"Policy: {train(recipe, seed, steps, network, data, precision, out, device)}")
+    with shown():
+        folder = train(recipe, seed, steps, network, data, precision, out, device)
+    print(f"Policy: {folder}")
 
 
 @train_app.command("sokoban-ppo")
@@ -134,4 +144,6 @@ def train_sokoban_ppo(
     from goalscope.training.ppo import PPO
     from goalscope.training.sokoban.recipe import improve_sokoban
 
-    print(f"Policy: {improve_sokoban(policy, PPO(steps=steps), seed, out, device)}")
+    with shown():
+        folder = improve_sokoban(policy, PPO(steps=steps), seed, out, device)
+    print(f"Policy: {folder}")

@@ -17,6 +17,7 @@ from goalscope.activations import editing
 from goalscope.activations.recompute.trace import hooked
 from goalscope.methods.behaviour import reach
 from goalscope.policies.given import module_of
+from goalscope.progress import step
 from goalscope.rollout.forward import answer, encoded, evaluating, needs
 from goalscope.showing import drawing, text
 from goalscope.worlds.contract import take, whole_number
@@ -97,7 +98,7 @@ def fields(
     table[np.arange(len(world.moves)), world.moves] = 1
     moves = np.empty((len(squares), len(Move)))
     value = np.full(len(squares), np.nan, np.float32)
-    with evaluating(module):
+    with evaluating(module), step("moves on every square", "squares", len(squares)) as done:
         for first in range(0, len(squares), batch):
             part = slice(first, first + batch)
             x = encoded(module, world.observe(world.at_squares(state, squares, part)))
@@ -106,6 +107,7 @@ def fields(
             moves[part] = out.logits.double().softmax(1).cpu().numpy() @ table
             if out.value is not None:
                 value[part] = finite(out.value.float().cpu().numpy())
+            done(min(first + batch, len(squares)))
     if not np.isfinite(moves).all():
         raise ValueError("the policy gives logits that are not finite: its weights are damaged")
     return Fields(MazeState(state.walls, state.mouse, state.cheese), squares, moves, value)

@@ -239,7 +239,7 @@ def imitate(
         config: hyperparameters.
         seed: of actions, looks and levels. The caller seeds the policy's weights.
         checkpoint_seconds: least time between two writes of state.pt.
-        progress: whether to draw a progress bar on standard error.
+        progress: whether it is counted for whoever listens (`goalscope.progress`).
 
     Returns:
         Seconds trained in all, over all resumptions.

@@ -1,15 +1,15 @@
-"""The course of a training run, whatever is trained: update after update, with a curve, a saved state and a progress bar."""
+"""The course of a training run, whatever is trained: update after update, with a curve and a saved state."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
+from goalscope.progress import step
 from goalscope.training.saved_state import rows_until, write_rows
 
 
@@ -27,9 +27,9 @@ def follow(
         save: (steps done, seconds trained in all) writes all that is needed to go on.
         begin: steps and seconds of what was done before, (0, 0) for a fresh run.
         counts: columns of the curve that are whole numbers.
-        shown: the column in the progress bar, and over how many of the last rows its mean is taken.
+        shown: the column that progress says, and over how many of the last rows its mean is taken.
         checkpoint_seconds: least time between two saves; the last update is always saved.
-        progress: whether to draw a progress bar on standard error.
+        progress: whether it is counted for whoever listens (`goalscope.progress`).
 
     Returns:
         Seconds trained in all, over all resumptions.
@@ -38,8 +38,9 @@ def follow(
     column, last = shown
     rows = rows_until(folder / "curve.csv", steps, counts)
     began = saved = time.monotonic()
-    with Progress(disable=not progress, console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=total, completed=steps)
+    counting = step("training", "steps", total, steps) if progress else nullcontext(_in_silence)
+    with counting as tell, _keeping(folder, total) as kept:
+        kept(steps)
         while steps < total:
             steps, row = update(steps)
             seconds = before + time.monotonic() - began
@@ -48,7 +49,27 @@ def follow(
                 write_rows(folder / "curve.csv", rows)
                 save(steps, seconds)
                 saved = time.monotonic()
+                kept(steps)
             recent = [r[column] for r in rows[-last:] if r["episodes"]]
-            description = f"{column} {np.mean(recent):.3f}" if recent else "training"
-            bar.update(task, completed=steps, description=description)
+            tell(steps, f"{column} {np.mean(recent):.3f}" if recent else "")
     return before + time.monotonic() - began
+
+
+def _in_silence(done: int, note: str = "") -> None:
+    """Tells nobody."""
+
+
+@contextmanager
+def _keeping(folder: Path, total: int) -> Iterator[Callable[[int], None]]:
+    """Notes on Ctrl-C how many steps are kept; gives what is told them."""
+    kept = 0
+
+    def tell(steps: int) -> None:
+        nonlocal kept
+        kept = steps
+
+    try:
+        yield tell
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{folder} keeps {kept:,} of {total:,} steps: the same command goes on from there")
+        raise

@@ -275,7 +275,7 @@ def train(
         seed: of action sampling, minibatches and training levels. The caller seeds the policy's weights.
         snapshots: step counts at whose first batch end the weights are written to snapshots/step-N.safetensors.
         checkpoint_seconds: least time between two writes of state.pt.
-        progress: whether to draw a progress bar on standard error.
+        progress: whether it is counted for whoever listens (`goalscope.progress`).
         start: sha256 of the weights that `policy` begins with, kept with the run; None where a seed decides them.
 
     Returns:

@@ -20,6 +20,7 @@ from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
 from goalscope.policies.checkpoint import Policy, load
 from goalscope.policies.names import packaged, snapshots
+from goalscope.progress import counted
 from goalscope.rollout import fields
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
@@ -159,7 +160,7 @@ def _conclude(
         findings += agreement_findings(measured, about)
     fits: dict[str, dict[str, AlgorithmComparison]] = {}
     regressions: dict[str, DecisionRegression | str] = {}
-    for name, measured in found.items():
+    for name, measured in counted(found.items(), "what describes each policy", "policies"):
         fits[name], made = algorithms(measured, about)
         findings += made
         try:

@@ -208,5 +208,5 @@ def brief(
         learning_rate=LEARNING_RATE,
         precision=chosen_precision(None),
     )
-    train(module, world, folder, config, seed, snapshots, progress=False)
+    train(module, world, folder, config, seed, snapshots)
     return {n: load_file(folder / "snapshots" / f"step-{n}.safetensors") for n in snapshots}

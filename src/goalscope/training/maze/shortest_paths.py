@@ -90,7 +90,7 @@ def learn(
         steps: updates of the weights in all.
         seed: of mazes and ticks. The caller seeds the weights.
         checkpoint_seconds: least time between two writes of state.pt.
-        progress: whether to draw a progress bar on standard error.
+        progress: whether it is counted for whoever listens (`goalscope.progress`).
 
     Returns:
         Updates done (more than `steps` where the folder holds a longer run) and seconds trained in all.

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from goalscope.activations import scaled_to_norm
 from goalscope.methods.intervening.retarget.runner import KINDS, Cases, Edit, Runner, TargetEdit, written
+from goalscope.progress import counted
 from goalscope.showing import drawing, text
 from goalscope.stats import Estimate, bootstrap_clustered
 
@@ -173,7 +174,8 @@ def confirm(
     seen = found.levels if isinstance(found, Search) else np.empty(0, np.int64)
     _check(edit, floor_draws)
     parts, runner = [], None
-    for i, one in enumerate([cases] if isinstance(cases, Cases) else cases):
+    every = [cases] if isinstance(cases, Cases) else cases
+    for i, one in enumerate(counted(every, "the edit on held-out cases", "cases")):
         runner = Runner(module, site, one, batch, edits=2 + floor_draws, like=runner)
         parts.append(_measured(edit, runner, floor_draws, seed + i))
     if not parts:

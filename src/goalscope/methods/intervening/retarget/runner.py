@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from goalscope.activations.recompute.from_site import Remainder, recompute_from
+from goalscope.progress import counted
 from goalscope.showing import drawing, text
 
 KINDS = ("replace", "add", "at_least", "at_most")
@@ -148,7 +149,7 @@ class Runner:
 
     def score(self, edits: Sequence[Edit]) -> np.ndarray:
         """[E, G] success with each edit."""
-        return self.score_values(self.edited(edit) for edit in edits)
+        return self.score_values(self.edited(edit) for edit in counted(edits, "edits at the target", "edits"))
 
     def score_values(self, values: Iterable[Tensor]) -> np.ndarray:
         """[E, G] success with each activations at the site."""

@@ -9,6 +9,7 @@ from typing import Any
 import chess
 import numpy as np
 
+from goalscope.progress import counted
 from goalscope.studies.chess_lookahead.measure.player import BATCH, Player
 from goalscope.worlds.chess.puzzles import Puzzle
 from goalscope.worlds.chess.world import move_number
@@ -25,7 +26,8 @@ def measure_lines(player: Player, puzzles: Sequence[Puzzle]) -> dict[str, np.nda
         where it mates, any mate will do, as Lichess accepts it. value: [P] of the side to move.
     """
     rows: dict[str, list] = {name: [] for name in ("puzzle", "ply", "probability", "top", "value")}
-    for part in _chunks(_plies(puzzles), BATCH):
+    groups = -(-sum(len(puzzle.line) for puzzle in puzzles) // BATCH)
+    for part in counted(_chunks(_plies(puzzles), BATCH), "moves of the lines", f"groups of {BATCH}", groups):
         seen = player.look([board for _, _, board, _ in part])
         for i, (puzzle, ply, board, move) in enumerate(part):
             scores = seen.log_probs[i]
@@ -81,7 +83,7 @@ def measure_successors(player: Player, puzzles: Sequence[Puzzle], seed: int = 0)
     """
     agrees, chance, regret, shuffled = [], [], [], []
     index = np.sort(np.random.default_rng(seed).permutation(len(puzzles))[:SUCCESSOR_PUZZLES])
-    for puzzle in (puzzles[i] for i in index):
+    for puzzle in counted([puzzles[i] for i in index], "values after every first move", "puzzles"):
         board = puzzle.board
         scores = player.look([board]).log_probs[0]
         moves = list(board.legal_moves)

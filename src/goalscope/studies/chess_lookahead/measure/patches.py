@@ -19,6 +19,7 @@ from goalscope.activations.hooks import sites as all_sites
 from goalscope.methods.chess.square_patch import SQUARES, SquareEffects, matched_squares, patch_squares
 from goalscope.methods.chess.twins import Twin, TwinRule, corrupted_twins
 from goalscope.policies.lc0.moves import legal_moves
+from goalscope.progress import counted
 from goalscope.studies.chess_lookahead.measure.lines import mates_by
 from goalscope.studies.chess_lookahead.measure.player import Player, network_squares
 from goalscope.worlds.chess.puzzles import Puzzle
@@ -95,10 +96,7 @@ def find_cases(
     """
     order = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(chosen))[:most])
     cases: dict[str, list[Case]] = {name: [] for name in RULES}
-    for tried, i in enumerate(order.tolist()):
-        if tried and tried % 50 == 0:
-            found = ", ".join(f"{len(c)} {name}" for name, c in cases.items())
-            say(f"corrupted twins: {tried} of {len(order)} puzzles tried, {found}")
+    for i in counted(order.tolist(), "corrupted twins", "puzzles tried"):
         for name, case in _cases(i, puzzles[i].board, puzzles[i].line, strong, weak, seed).items():
             cases[name].append(case)
     return cases, order
@@ -151,7 +149,10 @@ def branch_cases(
 ) -> tuple[list[Case], int]:
     """The cases of `two_mates` that have a twin by the relaxed rule, and how many were tried."""
     tried = two_mates(puzzles)
-    found = [_cases(i, board, line, strong, weak, seed, other) for i, board, line, other in tried]
+    found = [
+        _cases(i, board, line, strong, weak, seed, other)
+        for i, board, line, other in counted(tried, "twins of lines with two mates", "puzzles tried")
+    ]
     return [case["relaxed"] for case in found if "relaxed" in case], len(tried)
 
 

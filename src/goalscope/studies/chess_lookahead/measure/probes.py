@@ -18,6 +18,7 @@ from torch import Tensor
 from goalscope.activations.hooks import capture
 from goalscope.methods.chess.square_patch import SQUARES
 from goalscope.methods.reading.probe import fit_probe
+from goalscope.progress import counted
 from goalscope.studies.chess_lookahead.measure.patches import board_features
 from goalscope.studies.chess_lookahead.measure.player import BATCH, Player, network_squares
 from goalscope.worlds.chess.puzzles import Puzzle
@@ -39,7 +40,7 @@ def square_features(
     Squares are in the order of the solver's board, a1 first, whatever the input format.
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in (*sites, OBSERVATION)}
-    for first in range(0, len(index), BATCH):
+    for first in counted(range(0, len(index), BATCH), "activations for the probes", f"groups of {BATCH}"):
         boards = [puzzles[i].board.copy(stack=False) for i in index[first : first + BATCH]]
         state = from_boards(boards, player.depth)
         x, turned = player.module.encode(state), player.module.transforms(state)

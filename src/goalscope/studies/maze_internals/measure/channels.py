@@ -23,6 +23,7 @@ from torch import Tensor
 
 from goalscope.activations import random_of_equal_norm
 from goalscope.methods.intervening.select import Selection, select
+from goalscope.progress import counted
 from goalscope.rollout import Fields, fields
 from goalscope.studies.maze_internals.setup import APART, Setup, activations, reached
 from goalscope.worlds.contract import concatenate, take
@@ -120,7 +121,7 @@ def swap(mask: Tensor) -> Change:
 def swapped(setup: Setup, state: Any, moved: Any, changes: Sequence[Change]) -> tuple[np.ndarray, np.ndarray]:
     """Changes [E, N] of P(reach the cheese) and of P(reach the cheese's square in `moved`), one row an edit."""
     taken, there = np.empty((2, len(changes), len(state)))
-    for first in range(0, len(state), AT_ONCE):
+    for first in counted(range(0, len(state), AT_ONCE), "channels swapped", f"groups of {AT_ONCE} mazes"):
         part = slice(first, first + AT_ONCE)
         some, other = take(state, part), take(moved, part)
         squares = setup.world.squares(other)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from goalscope.methods.reading.probe import fit_probe
+from goalscope.progress import counted
 from goalscope.studies.maze_internals.setup import Setup, activations, cells
 from goalscope.worlds.maze.paths import distances, top_right
 
@@ -42,7 +43,7 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
     }
     for network, policy in (("policy", setup.policy), ("untrained", setup.blank)):
         maps = activations(policy.module, setup.world, state, *setup.layout.layers)
-        for site, tensor in maps.items():
+        for site, tensor in counted(maps.items(), f"probes, {policy.name}", "layers"):
             found[f"right.{network}.{site}"] = _probed(tensor.flatten(1), squares, level, train)
             if network == "policy":
                 found[f"permuted.policy.{site}"] = _probed(tensor.flatten(1), dealt, level, train)

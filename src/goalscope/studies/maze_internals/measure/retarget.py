@@ -23,6 +23,7 @@ from goalscope.methods.intervening.retarget import Cases, confirm, search
 from goalscope.methods.intervening.side_effects import collateral
 from goalscope.methods.intervening.stencil import Stencil, place, stencil
 from goalscope.policies import PolicyOutput
+from goalscope.progress import counted
 from goalscope.rollout import Fields, fields
 from goalscope.studies.maze import toward
 from goalscope.studies.maze_internals.setup import Setup, cells, cheese_vector, run
@@ -175,11 +176,11 @@ def _choose(setup: Setup, trial: Trial) -> tuple[MoveGoal, np.ndarray]:
     at = torch.from_numpy(cells(setup, setup.discovery.cheese, side))
     row, column = cells(setup, top_right(trial.state)[:1], side)[0]
     grid, edits = np.zeros((len(RADII), len(DOSES))), {}
-    for i, radius in enumerate(RADII):
-        pattern = stencil(vector, at, radius)
-        for j, dose in enumerate(DOSES):
-            edits[i, j] = MoveGoal(pattern, dose, (int(row), int(column)))
-            grid[i, j] = _score(setup, edits[i, j], trial, side)
+    patterns = [stencil(vector, at, radius) for radius in RADII]
+    tried = [(i, j) for i in range(len(RADII)) for j in range(len(DOSES))]
+    for i, j in counted(tried, "radius and dose of the edit", "edits"):
+        edits[i, j] = MoveGoal(patterns[i], DOSES[j], (int(row), int(column)))
+        grid[i, j] = _score(setup, edits[i, j], trial, side)
     best = np.unravel_index(grid.argmax(), grid.shape)
     return edits[int(best[0]), int(best[1])], grid
 
@@ -308,7 +309,7 @@ def _side_effects(setup: Setup, edit: MoveGoal, held: Any, rng: np.random.Genera
     """How much moving the goal changes the policy where the ways to target and cheese begin alike."""
     clean, edited, noisy, counted, level = [], [], [], [], []
     generator = torch.Generator().manual_seed(setup.about.seed)
-    for i in range(len(held)):
+    for i in counted(range(len(held)), "side effects of the edit", "mazes"):
         state = take(held, i)
         for target in _targets(setup, state, rng, False)[:2]:
             case = _cases(setup, state, target[None], i)

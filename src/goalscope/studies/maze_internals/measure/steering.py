@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from goalscope.methods.intervening.steer import composition, dose_response
+from goalscope.progress import counted
 from goalscope.studies.maze import CORNERS
 from goalscope.studies.maze_internals.setup import (
     Setup,
@@ -68,14 +69,20 @@ def steer(setup: Setup) -> dict[str, np.ndarray]:
     shifts = [*(dose * own for dose in DOSES), -alike(own, generator)]
     ends = top_right(held)
     found["cheese.corner"] = np.stack(
-        [reached(shifted(setup, held, site, v), ends, setup.steps) for v in shifts]
+        [
+            reached(shifted(setup, held, site, v), ends, setup.steps)
+            for v in counted(shifts, "doses, way to the corner", "runs")
+        ]
     )
     for name, donor in zip(("same", "other"), donors(setup, held, rng), strict=True):
         borrowed = cheese_vector(setup, donor, site)
-        runs = [shifted(setup, held, site, dose * borrowed) for dose in DOSES]
+        runs = [
+            shifted(setup, held, site, dose * borrowed)
+            for dose in counted(DOSES, f"a donor's vector, cheese on the {name} square", "doses")
+        ]
         found[f"cheese.{name}"] = np.stack([reached(f, held.cheese, setup.steps) for f in runs])
     layers: dict[str, list[np.ndarray]] = {"own": [], "random": []}
-    for layer in setup.layout.layers:
+    for layer in counted(setup.layout.layers, "the cheese vector layer by layer", "layers"):
         vector = cheese_vector(setup, held, layer)
         for kind, edit in (("own", vector), ("random", alike(vector, generator))):
             layers[kind].append(reached(shifted(setup, held, layer, -edit), held.cheese, setup.steps))
@@ -118,7 +125,10 @@ def _choices(setup: Setup, generator: torch.Generator) -> dict[str, np.ndarray]:
         vector, ends = cheese_vector(setup, state, site), top_right(state)
         edits = {name: vector} | ({"random": alike(vector, generator)} if name == "held" else {})
         for kind, edit in edits.items():
-            runs = [shifted(setup, state, site, dose * edit) for dose in CHOICE]
+            runs = [
+                shifted(setup, state, site, dose * edit)
+                for dose in counted(CHOICE, "choice of a dose", "doses")
+            ]
             found[f"choice.{kind}.cheese"] = np.stack([reached(f, state.cheese, setup.steps) for f in runs])
             found[f"choice.{kind}.corner"] = np.stack([reached(f, ends, setup.steps) for f in runs])
         without = reached(run(setup, remove_cheese(state)), ends, setup.steps)
@@ -154,7 +164,7 @@ def _pulls(setup: Setup, own: Tensor, upward: Tensor, generator: torch.Generator
         "pull.cheese.own": toward_cheese(*(shifted(setup, state, site, -upward) for state in (held, bare))),
     }
     corners, cheeses = [], []
-    for _ in range(RANDOM):
+    for _ in counted(range(RANDOM), "random vectors of equal norm", "vectors"):
         corners.append(toward_corner(shifted(setup, held, site, -alike(own, generator))))
         noise = alike(upward, generator)
         cheeses.append(toward_cheese(*(shifted(setup, state, site, -noise) for state in (held, bare))))

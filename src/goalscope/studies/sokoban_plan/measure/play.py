@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from goalscope.activations import capture, editing
+from goalscope.progress import counted
 from goalscope.rollout.forward import answer, encoded, evaluating, first_carry
 from goalscope.worlds.contract import take
 from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
@@ -96,7 +97,7 @@ def _play(
     player, boxes, moves, solves = record
     edits, watch, forced, done = how
     carry = first_carry(module, len(going))
-    for t in range(-thinking, limit):
+    for t in counted(range(-thinking, limit), f"{len(going)} levels played", "moves at most"):
         if t >= 0:
             kept = ~solves[going] if forced is None else forced[t, going] >= 0
             if done is not None and t:

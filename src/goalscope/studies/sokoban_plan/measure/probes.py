@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from goalscope.activations import capture
 from goalscope.methods.reading.probe import fit_probe, map_rows
 from goalscope.methods.reading.probe.scores import tally
+from goalscope.progress import counted
 from goalscope.studies.sokoban_plan.measure.play import CLASSES, captured, moments, plan_labels, play
 from goalscope.studies.sokoban_plan.setup import Layout, Setup, board_world
 from goalscope.worlds.contract import concatenate
@@ -128,7 +129,7 @@ def _judged(
 ) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
     """The entries of `read` for one target."""
     last = setup.layout.ticks - 1
-    for name, x in rows.items():
+    for name, x in counted(rows.items(), "probes of the plan", "probes"):
         weights, bias = fitted(x, y, level, train)
         yield f"tally.{target}.{name}", tallied(x, weights, bias, y, level, ~train)
         if name not in ("observation", "both"):
