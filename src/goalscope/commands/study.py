@@ -155,13 +155,12 @@ def study_goals(
     json: AsJson = False,
 ) -> None:
     """Which of a world's things and places does it pursue, also where training never put them?"""
-    _show(
-        study(
+    with shown() as say:
+        outcome = study(
             "goals", policy, world=world, observation=observation, first_level=first_level, levels=levels,
-            quick=quick, seed=seed, limit=limit, out=out, device=device, blank=blank, force=force, say=_progress,
-        ),
-        json,
-    )  # fmt: skip
+            quick=quick, seed=seed, limit=limit, out=out, device=device, blank=blank, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
 
 
 def _show(outcome: Outcome, json: bool) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from goalscope.methods.behaviour import reach
 from goalscope.policies.given import module_of
+from goalscope.progress import step
 from goalscope.rollout.forward import answer, encoded, evaluating, needs
 from goalscope.rollout.maze_fields import BATCH, finite
 from goalscope.rollout.numbering import Numbering
@@ -230,7 +231,7 @@ def chain(policy: Any, world: Any, states: States, batch: int = BATCH) -> Chain:
     needs(world, ("observe", "name"), "a policy sees what a world observes")
     moves = np.empty(states.next.shape)
     value = np.full(len(states), np.nan, np.float32)
-    with evaluating(module):
+    with evaluating(module), step("moves in every state", "states", len(states)) as done:
         for first in range(0, len(states), batch):
             part = slice(first, first + batch)
             x = encoded(module, world.observe(take(states.state, part)))
@@ -238,6 +239,7 @@ def chain(policy: Any, world: Any, states: States, batch: int = BATCH) -> Chain:
             moves[part] = out.logits.double().softmax(1).cpu().numpy()
             if out.value is not None:
                 value[part] = finite(out.value.float().cpu().numpy())
+            done(min(first + batch, len(states)))
     if not np.isfinite(moves).all():
         raise ValueError("the policy gives logits that are not finite: its weights are damaged")
     return Chain(states, moves, value)

@@ -235,7 +235,7 @@ def _measure(
     say("values of the positions after every first move")
     after = run.stage("successors", lambda: measure_successors(strong, puzzles, seed))
     qualified = lookahead_lines(puzzles) & (lines[strong.name]["first"] > LEAST_CONFIDENCE)
-    stored = run.stage("twins", lambda: twins_stage(puzzles, qualified, strong, weak, PATCHED, seed, say))
+    stored = run.stage("twins", lambda: twins_stage(puzzles, qualified, strong, weak, PATCHED, seed))
     cases = {rule: restored_cases(stored, rule) for rule in (*RULES, BRANCHES)}
     offsets = usual_offsets(puzzles, np.flatnonzero(halves(table.level, seed)))
     patched = {}

@@ -7,7 +7,7 @@ compared with. A *case* is one puzzle; where its line is longer than three plies
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import chess
@@ -79,7 +79,6 @@ def find_cases(
     *,
     most: int,
     seed: int = 0,
-    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, list[Case]], np.ndarray]:
     """Twins of the chosen puzzles, at most `most` of them drawn at random.
 
@@ -89,7 +88,6 @@ def find_cases(
         strong, weak: the networks of the rule.
         most: cases tried at most.
         seed: of the draw and of the changes that are tried.
-        say: told how far it is.
 
     Returns:
         For each of `RULES` the cases that have a twin, in the order of the puzzles; and the puzzles [K] that were tried.

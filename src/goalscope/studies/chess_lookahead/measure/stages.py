@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chess
@@ -33,11 +33,10 @@ _NUMBERS = ("divergence", "weak_fall", "value_fall", "probability", "candidates"
 
 
 def twins_stage(
-    puzzles: Sequence[Puzzle], qualified: np.ndarray, strong: Player, weak: Player, most: int, seed: int,
-    say: Callable[[str], None],
+    puzzles: Sequence[Puzzle], qualified: np.ndarray, strong: Player, weak: Player, most: int, seed: int
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """The search for twins, of puzzles and of positions with two mates; see `restored_cases`."""
-    cases, tried = find_cases(puzzles, qualified, strong, weak, most=most, seed=seed, say=say)
+    cases, tried = find_cases(puzzles, qualified, strong, weak, most=most, seed=seed)
     branches, branches_tried = branch_cases(puzzles, strong, weak, seed)
     arrays = {"tried": np.array(tried), "branches_tried": np.array(branches_tried)}
     for name, found in ({**cases, BRANCHES: branches}).items():
