@@ -307,7 +307,7 @@ def case_shape(setup: Setup, case: Cases) -> tuple[int, ...]:
 
 def _side_effects(setup: Setup, edit: MoveGoal, held: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """How much moving the goal changes the policy where the ways to target and cheese begin alike."""
-    clean, edited, noisy, counted, level = [], [], [], [], []
+    clean, edited, noisy, same_way, level = [], [], [], [], []
     generator = torch.Generator().manual_seed(setup.about.seed)
     for i in counted(range(len(held)), "side effects of the edit", "mazes"):
         state = take(held, i)
@@ -320,12 +320,12 @@ def _side_effects(setup: Setup, edit: MoveGoal, held: Any, rng: np.random.Genera
             for rows, shift in ((clean, None), (edited, change), (noisy, noise)):
                 rows.append(_logits(setup, case.inputs, shift))
             same = toward_square(setup, state, target) * toward_square(setup, state, state.cheese[0])
-            counted.append(same.any(1))
+            same_way.append(same.any(1))
             level.append(np.full(len(same), i))
     found: dict[str, np.ndarray] = {}
     for name, rows in (("", edited), ("noise_", noisy)):
         cost = collateral(
-            torch.cat(clean), torch.cat(rows), level=np.concatenate(level), counted=np.concatenate(counted),
+            torch.cat(clean), torch.cat(rows), level=np.concatenate(level), counted=np.concatenate(same_way),
             seed=setup.about.seed,
         )  # fmt: skip
         for kind in ("kl", "flipped"):
