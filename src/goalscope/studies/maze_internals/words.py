@@ -152,21 +152,6 @@ def _either(shown: bool, yes: str, no: str) -> str:
     return yes if shown else no
 
 
-def _retarget_verdict(table: Table) -> str:
-    """Squares drawn at random, then the far corners."""
-    squares = beyond(table["retarget.all"])
-    corners = all(beyond(table[f"retarget.corner.{k}"]) for k in ("top_left", "bottom_right"))
-    if not squares and not corners:
-        return "That it can be sent to other squares, or to the far corners, is not shown."
-    if not squares:
-        return (
-            "It can be sent to the far corners, more often than by noise; to squares at random is not shown."
-        )
-    return "It can be sent to other squares, more often than by noise" + _either(
-        corners, ", even to the far corners.", "; to the far corners is not shown."
-    )
-
-
 def _channel_verdict(table: Table) -> str:
     """Single channels, then all of them, then the fewest."""
     carry, whole = table["channels.carry_goal"], table["channels.all.other_place"]
