@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from goalscope.progress import heard
 from goalscope.training import ppo
 from goalscope.training.ppo import FIRST_TRAINING_SEED, PPO, placed, train
 from goalscope.worlds.contract import take
@@ -218,10 +220,24 @@ def test_bfloat16_trains_weights_in_single_precision(tmp_path):
     assert not same(start, weights(policy))
 
 
-def test_progress_goes_to_standard_error(tmp_path, capsys):
-    train(compact(), Maze(5), tmp_path, dataclasses.replace(SMALL, steps=256), 0)
-    written = capsys.readouterr()
-    assert written.out == "" and "100%" in written.err
+def test_progress_is_counted_for_whoever_listens_and_nothing_is_printed(tmp_path, capsys):
+    told = []
+    with heard(lambda step: told.append((step.done, step.total))):
+        train(compact(), Maze(5), tmp_path, dataclasses.replace(SMALL, steps=256), 0)
+    assert told[0] == (0, 256) and told[-1] == (256, 256)
+    assert tuple(capsys.readouterr()) == ("", "")
+
+
+def test_ctrl_c_notes_how_many_steps_are_kept(tmp_path):
+    def stop(step):
+        if step.done:
+            raise KeyboardInterrupt
+
+    config = dataclasses.replace(SMALL, steps=512)
+    with pytest.raises(KeyboardInterrupt) as stopped, heard(stop):
+        train(compact(), Maze(5), tmp_path, config, 0, checkpoint_seconds=0.0)
+    (note,) = stopped.value.__notes__
+    assert re.search(r"keeps [1-9]\d* of 512 steps: the same command goes on from there", note)
 
 
 def test_training_levels_are_not_those_of_studies():
