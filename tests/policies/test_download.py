@@ -198,7 +198,7 @@ def test_every_source_says_its_licence_and_how_it_is_known():
     for name, source in download.SOURCES.items():
         assert "; " in source.about, name
         known = [source.sha256 and len(source.sha256) == 64, source.git_blob and len(source.git_blob) == 40]
-        assert sum(map(bool, known)) == 1 or name.startswith("learned-planner"), name
+        assert sum(map(bool, known)) == 1 or name.startswith(("learned-planner", "maia3")), name
         assert source.url.startswith("https://")
     assert len({download.place(name) for name in download.SOURCES}) == len(download.SOURCES)
 

@@ -21,6 +21,7 @@ if DATA is None:
     pytest.skip("GOALSCOPE_DATA is unset: it points at the shared data", allow_module_level=True)
 HOME = Path(DATA) / "planners"
 ALIGNMENT, EMERGENT, IMPALA = HOME / "a-alignment-drc", HOME / "b-emergent-planning", HOME / "c-impala"
+LEELA, MAIA = HOME / "d-leela", HOME / "e-maia"
 
 _path = Path(__file__).parents[1] / "policies" / "learned_planner" / "flax_files.py"
 _spec = importlib.util.spec_from_file_location("flax_files", _path)
@@ -171,3 +172,48 @@ def test_impala_agents_of_procgen_in_every_form(name: str, tmp_path: Path):
         seen = capture(module, x, [ours])[ours]
         agree(seen.mean((2, 3)) if key.startswith("site-mean") else seen, reference[key])
     assert sites
+
+
+@pytest.mark.parametrize("name", ["maia3-small", "maia3-small-pooled"])
+def test_maia_3(name: str):
+    chess = pytest.importorskip("chess", reason="needs the extra goalscope[chess]")
+    from goalscope.worlds.chess.state import from_boards
+
+    reference, module = np.load(MAIA / f"{name}.npz"), load(MAIA / f"{name}.pt").module
+    ratings = zip(reference["elo_self"], reference["elo_oppo"], strict=True)
+    x = torch.cat(
+        [
+            module.encode(from_boards([chess.Board(fen)]), (float(own), float(other)))  # type: ignore[operator]
+            for fen, (own, other) in zip(reference["fens"], ratings, strict=True)
+        ]
+    )
+    # The last number of a reference token is a time that these networks are not given.
+    agree(x[:, :, :96], reference["tokens"][:, :, :96])
+    seen = capture(module, x, ["policy", "layers.0", "layers.1", "value_head", "ponder_head"])
+    for site, key in (
+        ("policy", "logits_move"), ("layers.0", "layer0"), ("layers.1", "layer1"), ("value_head", "logits_value")
+    ):  # fmt: skip
+        agree(seen[site], reference[key])
+    agree(seen["ponder_head"][:, 0], reference["ponder"])
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("bt4-like-134", "bt4-like"), ("bt4-like-7", "bt4-like"), ("bt4-like-6-heads", "bt4-like"),
+        ("t82-like-6", "t82-like"), ("t82-like-6-embedding-unsaid", "t82-like"),
+    ],
+)  # fmt: skip
+def test_networks_like_bt4_and_t82(name: str, of: str):
+    from goalscope.policies.lc0.moves import attention_map
+
+    reference, module = np.load(LEELA / f"{of}.npz"), load(LEELA / f"{name}.pb.gz").module
+    planes = torch.from_numpy(reference["planes"])
+    seen = capture(module, planes, ["body.embedding", "body.encoders.0", "body.encoders.1"])
+    for site, key in (("embedding", "embedding"), ("encoders.0", "encoder0"), ("encoders.1", "encoder1")):
+        agree(seen[f"body.{site}"], reference[key])
+    with torch.inference_mode():
+        out: Any = module(planes)
+    agree(out.logits, reference["policy4288"][:, attention_map().numpy()])
+    agree(out.wdl, torch.from_numpy(reference["wdl_logits"]).softmax(1).numpy())
+    agree(out.moves_left, reference["moves_left"], 1e-4)

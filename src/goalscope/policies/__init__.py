@@ -5,9 +5,9 @@
 `layers.py` (the layers of such a file, each taken once), `architectures.py` (networks that a config names) and
 `download.py` (policies that are not packaged). Networks: `compact.py`, `impala/` and `thinker.py` of mazes, `grid.py`
 (ours) and `starter.py` (public agents) of MiniGrid, `drc/` and `resnet.py` of Sokoban, `learned_planner/` and
-`emergent_planning/` its published planners, `lc0/` of chess, `games/` of FourRooms, Gomoku and Reversi, `sb3/` of
-Stable-Baselines3; `handwritten.py` policies whose goals are known, `handwritten_networks.py` networks of which it is known
-whether they plan.
+`emergent_planning/` its published planners, `lc0/` and `maia3/` of chess, `games/` of FourRooms, Gomoku and Reversi,
+`sb3/` of Stable-Baselines3; `handwritten.py` policies whose goals are known, `handwritten_networks.py` networks of which it
+is known whether they plan.
 """
 
 from __future__ import annotations

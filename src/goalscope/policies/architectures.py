@@ -39,6 +39,12 @@ def _nature() -> Callable[..., nn.Module]:
     return Nature
 
 
+def _maia3() -> Callable[..., nn.Module]:
+    from goalscope.policies.maia3 import Maia3
+
+    return Maia3
+
+
 def _lc0() -> Callable[..., nn.Module]:
     from goalscope.policies.lc0 import Lc0
 
@@ -109,6 +115,7 @@ ARCHITECTURES = {
     "compact": _compact, "impala": _impala, "lc0": _lc0, "drc": _drc, "resnet": _resnet, "thinker": _thinker,
     "grid": _grid, "starter": _starter, "learned-planner-resnet": _guez_resnet, "emergent-resnet": _emergent_resnet,
     "flat-mlp": _flat_mlp, "gomoku": _gomoku, "az-net": _az_net, "impala-gru": _recurrent_impala, "nature": _nature,
+    "maia3": _maia3,
 }  # fmt: skip
 """The name in a config, and what imports the module's class (only when asked for)."""
 

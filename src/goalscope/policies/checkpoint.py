@@ -80,6 +80,8 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
         module, config = found
     else:
         tensors, metadata = read_tensors(data, weights)
+        if metadata is None:
+            foreign.check_kind(tensors, weights)
         check_numbers(tensors, weights)
         if metadata is None:
             module, config = _foreign(tensors, weights)
@@ -178,8 +180,12 @@ def _weights_of(path: Path) -> Path:
 def _foreign(tensors: dict[str, Tensor], path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The IMPALA network of a state dict that somebody else wrote, and the config it would have had.
 
-    Or the MiniGrid agent, told by its first layer.
+    Or the MiniGrid agent, told by its first layer, or Maia-3, by its ratings.
     """
+    if foreign.is_maia3(tensors):
+        from goalscope.policies.maia3.convert import load_maia3
+
+        return load_maia3(tensors, path)
     if any(name.endswith(FIRST) for name in tensors):
         return _starter(tensors, path)
     from goalscope.policies.impala import Impala

@@ -63,10 +63,19 @@ def _emergent(name: str, git_blob: str, about: str) -> Source:
     return Source(f"{folder}/ckp_actor_realstep{name}.tar", None, None, about, git_blob)
 
 
+def _maia3(size: str) -> Source:
+    name = f"ablate-{size}" if size == "3M" else size
+    url = f"https://huggingface.co/UofTCSSLab/Maia3-{name}/resolve/main/maia3-{size.lower()}.pt"
+    return Source(
+        url, None, None, f"chess: Maia-3 of {size} parameters, plays as people of a rating; licence not seen"
+    )
+
+
 SOURCES = {
     "maia-1100": _maia(1100, 1313193, "e1cf1cd0c96b8a4fa6a275f4b9fd54ed1ffebf9fe44641b9fceded310e9619c4"),
     "maia-1500": _maia(1500, 1258199, "35ab6f20421d59e1df3b17c5a5016947af4c6761368ef84044a9a9c7619a9a00"),
     "maia-1900": _maia(1900, 1262607, "e2f565f42d7cd9f122557e6dc4eb84e5bbaedceda1d404dc485d3611c7c97a12"),
+    "maia3-3m": _maia3("3M"), "maia3-5m": _maia3("5M"), "maia3-23m": _maia3("23M"), "maia3-79m": _maia3("79M"),
     "lc0-t82": _lc0(
         "768x15x24h-t82-swa-7464000.pb.gz", 170339855,
         "98c8e077647092b7645c683bc60ca0c888b4904d9981a63a70ac47b0c4501b88", "attention network T82, 768 wide",

@@ -5,6 +5,7 @@ Told by the content, never by the name. Each project's own reader is in its room
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,26 @@ from torch import nn
 from goalscope.policies.emergent_planning.archive import holds
 from goalscope.policies.games.convert import is_game, load_game
 from goalscope.policies.learned_planner.msgpack import is_msgpack
-from goalscope.policies.weights import is_lc0
+from goalscope.policies.weights import is_lc0, is_onnx
 
 CONFIG = "cfg.json"
-"""the file beside the weights of a checkpoint of learned-planner"""
+"""beside the weights of a checkpoint of learned-planner: what network they are of"""
+RATING, RATING_BEFORE = "elo_embedding_low.weight", "elo_embedding.weight"
+"""layers that every file of Maia-3, and every one of Maia-2, has"""
+
+
+def is_maia3(names: Collection[str]) -> bool:
+    """Whether layers of these names are of Maia-3."""
+    return any(name.endswith(RATING) for name in names)
+
+
+def check_kind(names: Collection[str], path: Path) -> None:
+    """Raises ValueError for layers of a network that is known and not read."""
+    if any(name.endswith(RATING_BEFORE) for name in names):
+        raise ValueError(
+            f"{path} is Maia-2, which is not read: its tokens are channels of a convolution, not squares. Maia-3 and the "
+            "Maia networks in Leela's format are"
+        )
 
 
 def load_foreign(data: bytes, path: Path) -> tuple[nn.Module, dict[str, Any]] | None:
@@ -34,6 +51,10 @@ def load_foreign(data: bytes, path: Path) -> tuple[nn.Module, dict[str, Any]] | 
         from goalscope.policies.lc0.convert import load_lc0
 
         return load_lc0(data, path)
+    if is_onnx(data):
+        from goalscope.policies.lc0.onnx import load_onnx
+
+        return load_onnx(data, path)
     if is_msgpack(data):
         return _flax(data, path)
     if holds(data, b"actor_net_state_dict"):

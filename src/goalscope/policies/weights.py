@@ -29,6 +29,12 @@ def is_lc0(data: bytes) -> bool:
     return data[:2] == b"\x1f\x8b" or data[:5] == b"\x0d\xc0\x01\x00\x00"
 
 
+def is_onnx(data: bytes) -> bool:
+    """Whether a file begins as a model of ONNX does: a small version number, then one of its further fields."""
+    following = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+    return len(data) > 8 and data[0] == 0x08 and data[1] < 0x40 and data[2] in following and data[8:9] != b"{"
+
+
 def read_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
     """Tensors by layer name, on the CPU; the format is told by the content, not by the suffix.
 

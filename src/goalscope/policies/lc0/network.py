@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from goalscope.policies.lc0.attention import (
     NORM,
     NORM_MAP,
+    PIECE_PLANES,
     AttentionBody,
     AttentionPolicy,
     TokenScalars,
@@ -38,6 +39,7 @@ from goalscope.policies.lc0.layers import (
     ConvolutionPolicy,
     ConvolutionScalars,
 )
+from goalscope.policies.lc0.layers import activation as make_activation
 from goalscope.worlds.chess import planes as chess_planes
 from goalscope.worlds.chess.state import ChessState
 from goalscope.worlds.contract import take
@@ -85,6 +87,9 @@ class Lc0(nn.Module):
         value_sizes: channels a square and hidden size of the value heads.
         value_names: of the value heads; the first is chosen.
         moves_left_sizes: channels a square and hidden size; None for no such head.
+        moves_left_activation: what its one number goes through at the end.
+        no_history: whether only the present position is seen, its pieces and what follows the history: planes 12 to 103
+            are zeros.
 
     Raises:
         ValueError: a choice that does not exist, or sizes that are missing.
@@ -99,7 +104,7 @@ class Lc0(nn.Module):
         policy_queries: int | None = None, policy_encoders: int | None = None,
         policy_encoder_sizes: Sequence[int] | None = None, policy_names: Sequence[str] = ("vanilla",),
         value: str = "wdl", value_sizes: Sequence[int] = (32, 128), value_names: Sequence[str] = ("winner",),
-        moves_left_sizes: Sequence[int] | None = None,
+        moves_left_sizes: Sequence[int] | None = None, moves_left_activation: str = "relu", no_history: bool = False,
     ):  # fmt: skip
         super().__init__()
         _check_choices(body=body, policy=policy, value=value, embedding=embedding)
@@ -144,8 +149,10 @@ class Lc0(nn.Module):
         )  # fmt: skip
         self.moves_left_head = None
         if moves_left_sizes:
-            self.moves_left_head = scalars(moves_left_sizes, "moves_left_sizes", 1, nn.ReLU())
-        self.has_wdl = value == "wdl"
+            self.moves_left_head = scalars(
+                moves_left_sizes, "moves_left_sizes", 1, make_activation(moves_left_activation)
+            )
+        self.has_wdl, self.no_history = value == "wdl", no_history
         self.chosen_policy, self.chosen_value = policy_names[0], value_names[0]
 
     def choose(self, policy: str | None = None, value: str | None = None) -> Lc0:
@@ -168,6 +175,8 @@ class Lc0(nn.Module):
             ValueError: the state has less history than the format reads.
         """
         planes = torch.from_numpy(chess_planes.encode(state, self.input_format))
+        if self.no_history:
+            planes[:, PIECE_PLANES:104] = 0
         return planes.to(next(self.parameters()).device)
 
     def transforms(self, state: ChessState) -> np.ndarray:
