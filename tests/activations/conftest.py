@@ -17,6 +17,7 @@ from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
 from goalscope.policies.impala.others import Nature, RecurrentImpala
 from goalscope.policies.learned_planner.resnet import GuezResNet
+from goalscope.policies.maia3 import Maia3
 from goalscope.worlds.sokoban import Sokoban
 
 
@@ -190,6 +191,7 @@ MAKERS: dict[str, Any] = {
     ),
     "impala with memory": impala_step,
     "nature": lambda: (Nature(16), torch.rand(2, 3, 64, 64)),
+    "maia3": lambda: (Maia3(12, 2, 3, 10, 2, 5, 4, 2, 6, 7), torch.rand(3, 64, 26)),
     "compact": lambda: (Compact(), torch.rand(3, 3, 13, 13)),
     "packaged": lambda: (load("mouse-topright").module, torch.rand(3, 3, 13, 13)),
     "packaged drc": drc_step,

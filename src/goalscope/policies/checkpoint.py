@@ -74,6 +74,10 @@ def load(name_or_path: str | os.PathLike[str], device: str | torch.device = "cpu
     """
     path = located(name_or_path)
     weights = _weights_of(path)
+    packed = foreign.load_packed(weights)
+    if packed is not None:
+        module, config, digest = packed
+        return Policy(placed(module, device), named(path), digest, config)
     data = read_bytes(weights)
     found = foreign.load_foreign(data, weights) if weights.name != WEIGHTS else None
     if found is not None:

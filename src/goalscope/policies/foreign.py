@@ -36,6 +36,24 @@ def check_kind(names: Collection[str], path: Path) -> None:
         )
 
 
+def load_packed(path: Path) -> tuple[nn.Module, dict[str, Any], str] | None:
+    """The network in a gzip, its config and the file's sha256, read piece by piece; None for a file that is none.
+
+    Raises:
+        ValueError: it is no network of Leela's format.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+    except OSError:
+        return None  # whoever reads the file next says what is wrong with it
+    if not packed:
+        return None
+    from goalscope.policies.lc0.packed import load_lc0_file
+
+    return load_lc0_file(path)
+
+
 def load_foreign(data: bytes, path: Path) -> tuple[nn.Module, dict[str, Any]] | None:
     """The network in a file and the config it would have had; None for a file that is of no such kind.
 

@@ -22,6 +22,7 @@ from goalscope.policies.emergent_planning.resnet import EmergentResNet
 from goalscope.policies.impala import Impala
 from goalscope.policies.impala.others import RecurrentImpala
 from goalscope.policies.learned_planner.resnet import GuezResNet
+from goalscope.policies.maia3 import Maia3
 
 
 class BasicBlock(nn.Module):
@@ -167,6 +168,7 @@ def _modules() -> dict[str, tuple[nn.Module, tuple]]:
             Impala((4, 6, 6), 16, 15).eval(),
             (pixels.to(memory_format=torch.channels_last),),
         ),
+        "maia3": (Maia3(12, 2, 3, 10, 2, 5, 4, 2, 6, 7).eval(), (torch.rand(3, 64, 26),)),
         "impala with memory": (RecurrentImpala((4, 6, 6), 16).eval(), (pixels, torch.rand(2, 16))),
         "resnet": (resnet.eval(), (torch.rand(3, 3, 12, 12),)),
         "packaged drc": _drc(),

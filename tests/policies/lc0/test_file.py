@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import io
 import random
@@ -312,3 +313,26 @@ def test_ten_thousand_damaged_files(kind: str, trials: int):
             assert str(error).startswith("net.pb.gz")
             refused += 1
     assert read > 0.1 * trials and refused > 0.1 * trials
+
+
+def test_a_network_is_loaded_in_little_more_than_its_own_memory(tmp_path: Path):
+    """The file, what it unpacks to and the 16 bits of every number are let go on the way."""
+    w = writer.Writer()
+    width, encoders = 160, 12
+    entries = w.dense("ip_emb", 25, width, 176)
+    entries += [(27, w.encoder(f"e{i}", width, width, 3 * width)) for i in range(encoders)]
+    entries += [(28, 4), *w.dense("ip_pol", 4, 8, width)]
+    entries += writer.attention_policy(w, "pol", (17, 19, 22), 8, 10)
+    entries += w.dense("ip_val", 29, 3, width) + w.dense("ip1_val", 7, 7, 192) + w.dense("ip2_val", 9, 3, 7)
+    data = writer.file(entries, [(1, 1), (3, 6), (4, 3), (5, 2)])
+    (tmp_path / "n.pb.gz").write_bytes(data)
+    checkpoint.load(tmp_path / "n.pb.gz")  # what is imported and kept for later is not the network's
+    tracemalloc.start()
+    try:
+        policy = checkpoint.load(tmp_path / "n.pb.gz")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = sum(4 * p.numel() for p in policy.module.parameters())
+    assert size > 8e6 and peak < 1.3 * size, f"{peak / size:.2f} times the network"
+    assert policy.sha256 == hashlib.sha256(data).hexdigest()

@@ -161,9 +161,8 @@ def test_a_network_without_history_is_shown_none(tmp_path: Path):
         board.push_uci(move)
     (tmp_path / "with.onnx").write_bytes(onnx(constants(network())))
     (tmp_path / "without.onnx").write_bytes(onnx(constants(network()), {"no_history": "true"}))
-    seen, blind = (
-        load(tmp_path / f"{name}.onnx").module.encode(states([board])) for name in ("with", "without")
-    )  # type: ignore[operator]
+    modules: list[Any] = [load(tmp_path / f"{name}.onnx").module for name in ("with", "without")]
+    seen, blind = (module.encode(states([board])) for module in modules)
     assert seen[:, 12:104].any() and not blind[:, 12:104].any()
     assert torch.equal(seen[:, :12], blind[:, :12]) and torch.equal(seen[:, 104:], blind[:, 104:])
 

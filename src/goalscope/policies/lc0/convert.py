@@ -32,18 +32,22 @@ def load_lc0(data: bytes, path: Path, limit: int = LARGEST) -> tuple[Lc0, dict[s
     """The network in a file, and its config.
 
     Args:
-        data: the whole file, `.pb.gz` or `.pb`.
-        path: where it came from, for messages.
+        data: the whole file, `.pb.gz` or `.pb`. path: where it came from, for messages.
         limit: bytes that it may unpack to.
 
     Returns:
-        The network in evaluation mode, and {"architecture": arguments of `Lc0` with its name, "unread": layers of
-        the file that it has no use for}.
+        The network, and {"architecture": arguments of `Lc0` with its name, "unread": layers that it has no use for}.
 
     Raises:
         ValueError: as `read_lc0`.
     """
-    arguments, tensors, unread = read_lc0(data, path, limit)
+    return made(*read_lc0(data, path, limit))
+
+
+def made(
+    arguments: dict[str, Any], tensors: dict[str, Tensor], unread: list[str]
+) -> tuple[Lc0, dict[str, Any]]:
+    """The network of what `read_lc0` gives, and its config."""
     # Nothing is allocated or drawn at random: the file's own numbers become the parameters.
     with torch.device("meta"):
         network = Lc0(**arguments)
@@ -60,7 +64,13 @@ def read_lc0(
         ValueError: no network file, a damaged one, one of a kind that is not read, or one whose layers do not fit
             together (the message names the layer and both sizes).
     """
-    form, weights = read_net(data, path, limit)
+    return read_weights(*read_net(data, path, limit), path)
+
+
+def read_weights(
+    form: Format, weights: Message, path: Path
+) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
+    """As `read_lc0`, of a message that was parsed."""
     try:
         arguments, layers, unread = (
             _attention(form, weights) if form.attention_body else _plain(form, weights)
@@ -315,10 +325,11 @@ def _attention(form: Format, weights: Message) -> tuple[dict[str, Any], Layers, 
         read.norm(weights, 42, "ip_emb_ffn_ln", "body.embedding.norm2")
         hidden = read.size("body.embedding.feed_forward.dense1")
         arguments["embedding_sizes"] = [read.size("body.embedding.pieces") // 64, hidden]
-    encoders = weights.messages(27, "encoder")
-    with_smolgen = [read.encoder(message, f"body.encoders.{i}") for i, message in enumerate(encoders)]
-    arguments["blocks"], arguments["heads"] = len(encoders), weights.integer(28)
-    if encoders:
+    with_smolgen = [
+        read.encoder(message, f"body.encoders.{i}") for i, message in enumerate(weights.drain(27, "encoder"))
+    ]
+    arguments["blocks"], arguments["heads"] = len(with_smolgen), weights.integer(28)
+    if with_smolgen:
         arguments["inner"], arguments["hidden"] = read.encoder_sizes("body.encoders.0")
     if any(with_smolgen) or 35 in weights:
         read.take(weights, {35: ("smolgen_w", "body.to_scores.weight")})

@@ -11,7 +11,7 @@ import io
 import itertools
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ LARGEST = 1 << 30
 MOST_FIELDS = 100_000
 """of a whole file, those of its messages counted as they are read; the largest published networks have some thousands"""
 GZIP = b"\x1f\x8b"
+PIECE = 1 << 18
+"""bytes of a file, or numbers of a layer, that are looked at together"""
 
 NETWORKS = {
     1: "NETWORK_CLASSICAL",
@@ -60,7 +62,7 @@ class Message:
         ValueError: no message, a damaged one, or more than `MOST_FIELDS` fields.
     """
 
-    def __init__(self, data: bytes, name: str, count: Iterator[int] | None = None):
+    def __init__(self, data: bytes | bytearray, name: str, count: Iterator[int] | None = None):
         self.name = name
         self.fields: dict[int, list[int | bytes]] = {}
         self._count = itertools.count(1) if count is None else count
@@ -103,6 +105,15 @@ class Message:
             found.append(Message(value, f"{prefix}[{i}]", self._count))
         return found
 
+    def drain(self, number: int, name: str) -> Iterator[Message]:
+        """The messages of a repeated field, each let go before the next one: a large file need not be kept whole."""
+        prefix = f"{self.name}.{name}" if self.name else name
+        values = self.fields.pop(number, [])[::-1]
+        for i in range(len(values)):
+            if not isinstance(values[-1], bytes):
+                raise ValueError(f"{prefix}[{i}] holds a number where a message is due")
+            yield Message(values.pop(), f"{prefix}[{i}]", self._count)  # type: ignore[arg-type]
+
     def layer(self, number: int, name: str) -> np.ndarray:
         """The numbers of a layer, flat float32; empty where it is absent.
 
@@ -116,8 +127,13 @@ class Message:
         if len(data) % width:
             raise ValueError(f"layer {layer.name} has {len(data)} bytes, not a multiple of {width}")
         if encoding in (0, 1):
-            share = np.frombuffer(data, "<u2").astype(np.float32) / np.float32(65535)
-            numbers = low * (1 - share) + high * share
+            stored = np.frombuffer(data, "<u2")
+            numbers = np.empty(len(stored), np.float32)
+            for at in range(
+                0, len(stored), PIECE
+            ):  # piece by piece: what lies between is as large as the layer
+                share = stored[at : at + PIECE].astype(np.float32) / np.float32(65535)
+                numbers[at : at + PIECE] = low * (1 - share) + high * share
         elif encoding == 2:
             numbers = np.frombuffer(data, "<f2").astype(np.float32)
         elif encoding == 3:
@@ -126,7 +142,7 @@ class Message:
             numbers = np.frombuffer(data, "<f4").astype(np.float32)
         else:
             raise ValueError(f"layer {layer.name} has the unknown encoding {encoding}; known are 1 to 4")
-        if not np.isfinite(numbers).all():
+        if not all(np.isfinite(numbers[at : at + PIECE]).all() for at in range(0, len(numbers), PIECE)):
             raise ValueError(f"layer {layer.name} holds numbers that are not finite; the file is damaged")
         return numbers
 
@@ -135,9 +151,10 @@ def _float(bits: int) -> np.float32:
     return np.frombuffer((bits & 0xFFFFFFFF).to_bytes(4, "little"), "<f4")[0]
 
 
-def _wire(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
+def _wire(data: bytes | bytearray, name: str) -> Iterator[tuple[int, int | bytes]]:
     """(field number, value) of every field of a message."""
     at, end = 0, len(data)
+    view = memoryview(data)
     where = name or "the file"
     while at < end:
         key, at = _varint(data, at, where)
@@ -151,7 +168,7 @@ def _wire(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
             value, at = int.from_bytes(data[at : at + size], "little"), at + size
         elif kind == 2:
             size, at = _varint(data, at, where)
-            value, at = data[at : at + size], at + size
+            value, at = bytes(view[at : at + size]), at + size
         else:
             raise ValueError(f"{where} is no protobuf message: wire type {kind} at byte {at}")
         if at > end:
@@ -159,7 +176,7 @@ def _wire(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
         yield number, value
 
 
-def _varint(data: bytes, at: int, where: str) -> tuple[int, int]:
+def _varint(data: bytes | bytearray, at: int, where: str) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
@@ -191,7 +208,7 @@ class Format:
     """'map' or 'dense': how an attention body marks the squares"""
 
 
-def unpack(data: bytes, path: Path, limit: int = LARGEST) -> bytes:
+def unpack(data: bytes, path: Path, limit: int = LARGEST) -> bytes | bytearray:
     """The message in a file that may be a gzip.
 
     Raises:
@@ -201,16 +218,37 @@ def unpack(data: bytes, path: Path, limit: int = LARGEST) -> bytes:
         if len(data) > limit:
             raise ValueError(f"{path} has {len(data)} bytes, more than the limit of {limit}")
         return data
-    decoder = zlib.decompressobj(wbits=31)
+    view = memoryview(data)
+    return inflated((view[at : at + PIECE] for at in range(0, len(data), PIECE)), path, limit)
+
+
+def inflated(pieces: Iterable[bytes | memoryview], path: Path, limit: int = LARGEST) -> bytearray:
+    """The message in the pieces of a gzip, which need not be in memory together.
+
+    Raises:
+        ValueError: as `unpack`.
+    """
+    decoder, message, size, after = zlib.decompressobj(wbits=31), bytearray(), 0, b""
     try:
-        message = decoder.decompress(data, limit)
+        for piece in pieces:
+            size += len(piece)
+            left: bytes | memoryview = piece if not decoder.eof else b""
+            after += bytes(piece[:2]) if decoder.eof and len(after) < 2 else b""
+            while left and not decoder.eof and len(message) <= limit:
+                message += decoder.decompress(left, PIECE)
+                left = decoder.unconsumed_tail
+                after = decoder.unused_data[:2]
+            if len(message) > limit:
+                break
+        while not decoder.eof and len(message) <= limit and (more := decoder.decompress(b"", PIECE)):
+            message += more
     except zlib.error as error:
         raise ValueError(f"{path} is a damaged gzip ({error}); copy or download it again") from error
-    if len(message) == limit and not decoder.eof:
+    if len(message) > limit or (len(message) == limit and not decoder.eof):
         raise ValueError(f"{path} unpacks to more than the limit of {limit} bytes, and was not opened")
     if not decoder.eof:
-        raise ValueError(f"{path} is a truncated gzip ({len(data)} bytes); copy or download it again")
-    if decoder.unused_data.startswith(GZIP):
+        raise ValueError(f"{path} is a truncated gzip ({size} bytes); copy or download it again")
+    if after.startswith(GZIP):
         raise ValueError(
             f"{path} holds several gzip files one after another: give the one network that is meant"
         )
@@ -232,9 +270,17 @@ def read_net(data: bytes, path: Path, limit: int = LARGEST) -> tuple[Format, Mes
     Raises:
         ValueError: no network file, a damaged one, or one of a kind that is not read (named).
     """
-    message = unpack(data, path, limit)
+    return parse_net([unpack(data, path, limit)], path)
+
+
+def parse_net(held: list[bytes | bytearray], path: Path) -> tuple[Format, Message]:
+    """The same of the message in a file, which is taken out of the list and let go.
+
+    Raises:
+        ValueError: as `read_net`.
+    """
     try:
-        net = Message(message, "")
+        net = Message(held.pop(), "")
         magic = net.integer(1)
         if magic != MAGIC:
             raise ValueError(f"no Leela network: it begins with the magic number {magic:#x}, not {MAGIC:#x}")
