@@ -134,7 +134,7 @@ def test_half_precision_file_is_read_as_float32(tmp_path: Path):
 def packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("mouse-corner", "mouse-anywhere"):
         checkpoint.save(tmp_path / "packaged" / name, tiny(), CONFIG, f"# {name}\n")
-    monkeypatch.setattr(checkpoint, "PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr(names, "PACKAGED", tmp_path / "packaged")
     return tmp_path / "packaged"
 
 
