@@ -215,4 +215,9 @@ def test_code_version_changes_with_any_source_file(tmp_path: Path):
 
 def test_schema_has_the_columns_in_the_order_of_the_fields():
     assert finding.SCHEMA.names == [field.name for field in dataclasses.fields(Finding)]
-    assert [f.name for f in finding.SCHEMA if f.nullable] == ["control", "control_low", "control_high"]
+    assert [f.name for f in finding.SCHEMA if f.nullable] == [
+        "control",
+        "control_low",
+        "control_high",
+        "floor",
+    ]

@@ -11,7 +11,7 @@ import pytest
 from goalscope.evidence.finding import LATER, Finding, read_findings, write_findings
 from goalscope.evidence.forecast import known_findings
 from goalscope.evidence.rule import measured_of, parse
-from goalscope.evidence.standing import REASONS, declared, standing
+from goalscope.evidence.standing import NEAR_FLOOR, REASONS, could_differ, declared, standing
 from goalscope.evidence.store import open_store
 
 
@@ -77,6 +77,8 @@ def test_every_finding_of_the_shipped_studies_has_a_role_before_it_is_run():
     assert declared("reach.size.13").role == "alternative"
     assert declared("steer.cheese.minus_1").claim == "below"
     assert declared("decision.coef.steps_cheese_decision").claim == "apart"
+    assert declared("cycles.generated.think_0").claim == "below", "a trained player walks in circles less"
+    assert declared("probe.box.beside.window_7").role == "stress"
     assert declared("my.own") == ("undeclared", "apart")
 
 
@@ -119,3 +121,48 @@ def test_quick_runs_are_left_out_by_name(tmp_path: Path):
         0
     ].reason
     assert store.table["standing"].to_pylist() == ["supported", "supported"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "control", "floor", "expected"),
+    [
+        (
+            (0.7, 0.9),
+            (0.19, 0.21),
+            0.2,
+            False,
+        ),  # an untrained network's probe beside the most frequent label's
+        ((0.7, 0.9), (0.3, 0.4), 0.2, True),
+        ((0.7, 0.9), (0.0, 0.1), 0.2, True),  # below its floor is off it too
+        ((-0.2, 0.2), (-0.001, 0.002), 0.0, False),  # 0.002 beside a null that 0.2 would not have turned
+        ((-0.2, 0.2), (-0.1, 0.1), 0.0, False),
+        (
+            (0.7, 0.9),
+            (0.15, 0.6),
+            0.2,
+            False,
+        ),  # few levels: its interval holds the floor, so nothing is shown
+        ((0.7, 0.9), (0.21, 0.22), 0.2, False),  # off it, by next to nothing
+        ((-0.9, -0.7), (-0.05, 0.0), 0.0, False),
+        ((0.7, 0.9), (0.19, 0.19), 0.19, False),
+        ((0.7, 0.9), (0.19, 0.21), None, None),
+        ((0.7, 0.9), (None, None), 0.2, None),
+        ((0.7, 0.9), (-math.inf, math.inf), 0.2, None),
+    ],
+)
+def test_a_control_at_its_floor_is_not_shown_to_be_able_to_come_out_otherwise(
+    interval, control, floor, expected
+):
+    assert could_differ(*interval, *control, floor) is expected
+
+
+def test_a_finding_says_whether_its_control_could_have_come_out_otherwise(tmp_path: Path):
+    assert made().control_could_differ is None
+    assert made(floor=0.0).control_could_differ is True
+    assert made(floor=0.2, control_low=0.19, control_high=0.21).control_could_differ is False
+    assert made(floor=0.2, control_low=None, control_high=None).control_could_differ is False
+    edge = NEAR_FLOOR * 0.9
+    assert made(floor=0.0, control_low=edge - 1e-9).control_could_differ is False
+    assert made(floor=0.0, control_low=edge + 1e-9).control_could_differ is True
+    write_findings(tmp_path / "f.parquet", [made(floor=0.25), made("reach.other")])
+    assert [f.floor for f in read_findings(tmp_path / "f.parquet")] == [0.25, None]

@@ -19,7 +19,7 @@ import pytest
 
 from goalscope.evidence.finding import LATER
 from goalscope.report import html
-from goalscope.report.cells import cells, grade, interval, is_share, number
+from goalscope.report.cells import cells, grade, interval, is_share, number, said_of_control
 from goalscope.report.html import write_report
 from goalscope.report.reading import Row
 
@@ -235,6 +235,23 @@ def test_hostile_figure_is_sealed(make_run: MakeRun) -> None:
     assert text.count("<script") == 1
     alts = [attrs["alt"] for tag, attrs in page.elements if tag == "img"]
     assert alts == ["Where mouse-topright goes: four versions of one maze. Numbers are in the table."]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ""),
+        (
+            {"floor": 0.1, "control": 0.3, "control_low": 0.25, "control_high": 0.35},
+            "could have come out otherwise: off its floor, 10.0%",
+        ),
+        ({"floor": 0.1}, "at its floor, 10.0%: nothing shows that it could have come out otherwise"),
+        ({"floor": 0.1, "control": math.nan, "control_low": math.nan, "control_high": math.nan}, ""),
+    ],
+)
+def test_the_table_says_whether_a_control_could_have_come_out_otherwise(given: dict, said: str) -> None:
+    row = row_of(**{"unit": "probability", **given})
+    assert said_of_control(row) == said and cells(row)["control_said"] == said
 
 
 def row_of(**given: Any) -> Row:

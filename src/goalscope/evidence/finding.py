@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goalscope import __version__
-from goalscope.evidence.standing import CLAIMS, REASONS, ROLES, Standing, standing
+from goalscope.evidence.standing import CLAIMS, REASONS, ROLES, Standing, could_differ, standing
 from goalscope.files import write_whole
 from goalscope.showing import interval
 
@@ -76,13 +76,25 @@ class Finding:
     """one of `standing.REASONS` where the measurement could not have answered; empty where it could"""
     quick: bool = False
     """of a quick run: fewer levels, so less can be told apart"""
+    floor: float | None = None
+    """what the control gives by construction, whatever the claim (the most frequent label's score, no effect, the uniform
+    walk's chance); None where that is not known"""
 
     @property
     def standing(self) -> Standing:
         """'supported', 'contradicted', 'inconclusive', 'untested' or 'invalid', by `standing.standing`."""
+        return standing(self.low, self.high, *self._beside, self.claim, self.invalid)
+
+    @property
+    def control_could_differ(self) -> bool | None:
+        """Whether the control is shown to be able to come out otherwise, by `standing.could_differ`; None: not known."""
+        return could_differ(self.low, self.high, *self._beside, self.floor)
+
+    @property
+    def _beside(self) -> tuple[float | None, float | None]:
+        """The ends of the control's interval, both its number where it has none."""
         low = self.control if self.control_low is None else self.control_low
-        high = self.control if self.control_high is None else self.control_high
-        return standing(self.low, self.high, low, high, self.claim, self.invalid)
+        return low, self.control if self.control_high is None else self.control_high
 
     def __repr__(self) -> str:
         """The claim in six lines; the fields have the rest."""
@@ -180,7 +192,7 @@ _ARROW = {
     "float | None": pa.float64(),
     "bool": pa.bool_(),
 }
-LATER = ("role", "claim", "invalid", "quick")
+LATER = ("role", "claim", "invalid", "quick", "floor")
 """columns that files of version 0.1.0 lack; what they would say is then unknown, as the defaults have it"""
 SCHEMA = pa.schema(
     [
@@ -213,7 +225,10 @@ def from_row(row: Mapping[str, Any]) -> Finding:
 
 def to_json(findings: Iterable[Finding]) -> str:
     """The findings with their standings as a JSON list of objects, for `--json`; numbers keep every digit."""
-    rows = [{**asdict(finding), "standing": finding.standing} for finding in findings]
+    rows = [
+        {**asdict(f), "standing": f.standing, "control_could_differ": f.control_could_differ}
+        for f in findings
+    ]
     return json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)
 
 

@@ -29,6 +29,8 @@ REASONS = {
     "off_data": "the edit left the data so far that what follows says nothing of ordinary activations",
 }
 """why a finding is invalid: code -> words"""
+NEAR_FLOOR = 0.1
+"""of the way from a control's floor to the estimate, within which the control lies at its floor"""
 
 
 class Declared(NamedTuple):
@@ -69,6 +71,33 @@ def standing(
         return "inconclusive"
     above = low > control_high
     return "supported" if claim == "apart" or above == (claim == "above") else "contradicted"
+
+
+def could_differ(
+    low: float, high: float, control_low: float | None, control_high: float | None, floor: float | None
+) -> bool | None:
+    """Whether the numbers show that a control could have come out otherwise: that it is not stuck at its floor.
+
+    A floor is what a control gives by construction, whatever the claim: the score of the most frequent label, no effect, the
+    uniform walk. A control that lies there, as an untrained network's often does, was no risk to the claim. It is shown to
+    lie off it where its whole interval is further from the floor than `NEAR_FLOOR` of the way to the far end of the
+    estimate's.
+
+    Args:
+        low, high: the estimate's 95% interval.
+        control_low, control_high: the control's; both its number where it has no interval; None where there is none.
+        floor: None where it is not known.
+
+    Returns:
+        None where there is no control or no floor is known.
+    """
+    ends = (low, high, control_low, control_high, floor)
+    if control_low is None or control_high is None or floor is None or not all(map(math.isfinite, ends)):  # type: ignore[arg-type]
+        return None
+    if control_low <= floor <= control_high:
+        return False
+    away = min(abs(control_low - floor), abs(control_high - floor))
+    return away > NEAR_FLOOR * max(abs(low - floor), abs(high - floor))
 
 
 def declared(identifier: str) -> Declared:

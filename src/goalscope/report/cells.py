@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from goalscope.evidence.standing import REASONS, Standing, standing
+from goalscope.evidence.standing import REASONS, Standing, could_differ, standing
 from goalscope.report.reading import Row
 
 _SHARES = frozenset(("probability", "share", "fraction", "proportion", "accuracy", "rate"))
@@ -58,8 +58,21 @@ def cells(row: Row) -> dict[str, Any]:
         "control": number(row.control, share) if math.isfinite(row.control) else "none",
         "control_interval": interval(row.control_low, row.control_high, share),
         "control_name": row.control_name,
+        "control_said": said_of_control(row),
         "grade": grade(row),
     }
+
+
+def said_of_control(row: Row) -> str:
+    """Whether the control could have come out otherwise, by `standing.could_differ`; empty where that is not known."""
+    low, high = (x if math.isfinite(x) else row.control for x in (row.control_low, row.control_high))
+    could = could_differ(row.low, row.high, low, high, row.floor)
+    if could is None:
+        return ""
+    floor = f"its floor, {number(row.floor, is_share(row.unit))}"
+    if could:
+        return f"could have come out otherwise: off {floor}"
+    return f"at {floor}: nothing shows that it could have come out otherwise"
 
 
 def is_share(unit: str) -> bool:

@@ -49,7 +49,7 @@ class Section:
 class Row:
     """One finding as it stands in the file; numbers that are missing are nan, n is -1 where it is missing.
 
-    Attributes: the columns of `findings.parquet`; the last four are missing in files of version 0.1.0.
+    Attributes: the columns of `findings.parquet`; the last five are missing in files of version 0.1.0.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Row:
     claim: str = "apart"
     invalid: str = ""
     quick: bool = False
+    floor: float = math.nan
 
     @property
     def section(self) -> str:

@@ -32,6 +32,11 @@ class Estimate:
     high: float
     n: int
 
+    @classmethod
+    def bare(cls, value: float, n: int) -> Estimate:
+        """A number without an interval: of one network, of a whole population, or a property of the data themselves."""
+        return cls(value, value, value, n)
+
     @property
     def has_interval(self) -> bool:
         """False where the limits are infinite or equal: such numbers say nothing of levels that were not seen."""

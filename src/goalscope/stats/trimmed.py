@@ -42,6 +42,6 @@ def trimmed_mean(values: np.ndarray, *, trim: float = TRIM) -> Estimate:
     estimate = float(kept.mean())
     spread = float(np.clip(ordered, kept[0], kept[-1]).std(ddof=1))
     if len(kept) < 2 or spread <= 1e-12 * float(np.abs(kept).max()):  # the levels in the middle do not differ
-        return Estimate(estimate, estimate, estimate, n)
+        return Estimate.bare(estimate, n)
     half = -special.stdtrit(len(kept) - 1, TAIL) * spread / ((1 - 2 * trim) * np.sqrt(n))
     return within(estimate, estimate - float(half), estimate + float(half), n)

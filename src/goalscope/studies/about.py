@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -61,20 +60,22 @@ class Outcome:
 
 def finding(
     name: str, question: str, estimate: Estimate, control: Estimate | None, control_name: str, method: str,
-    found: Subject, about: About, unit: str = "probability", site: str = "behaviour",
+    found: Subject, about: About, unit: str = "probability", site: str = "behaviour", floor: float | None = None,
 ) -> Finding:  # fmt: skip
     """One finding of a policy; a control of None says why in its name, one without an interval has none.
 
-    Its role and what it claims are those that `data/findings.toml` declares for its id.
+    `floor` is what the control gives by construction (see `Finding`). Its role and what it claims are those that
+    `data/findings.toml` declares for its id.
     """
     role, claim = declared(name)
     beside = (None, None, None)
     if control is not None:
-        known = math.isfinite(control.low) and math.isfinite(control.high)
+        known = control.has_interval
         beside = (control.estimate, control.low if known else None, control.high if known else None)
     return Finding(
         id=name, question=question, estimate=estimate.estimate, low=estimate.low, high=estimate.high, n=estimate.n,
         unit=unit, control=beside[0], control_low=beside[1], control_high=beside[2], control_name=control_name,
         method=method, site=site, policy=found.name, policy_sha256=found.sha256, world=about.world, seed=about.seed,
         code_version=about.code_version, role=role, claim=claim, quick=about.quick,
+        floor=None if control is None else floor,
     )  # fmt: skip

@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from goalscope.evidence.finding import Finding
+
+LINES = 3
+"""of a headline below its verdict, at most"""
+
+
+def headed(verdict: str, *lines: str) -> str:
+    """A headline: the verdict in one sentence, then at most `LINES` lines with a number each; empty ones are left out.
+
+    Raises:
+        ValueError: there are more; what is left is for the sections.
+    """
+    there = [line for line in lines if line]
+    if len(there) > LINES:
+        raise ValueError(
+            f"a headline has {len(there)} lines below its verdict, at most {LINES} are read: {there}"
+        )
+    return "\n\n".join([verdict, *there])
+
+
+def controls_said(findings: Iterable[Finding], percent: bool = True) -> str:
+    """Which controls could have come out otherwise and which lie at their floors, in words; '' where no floor is known."""
+    told: dict[bool, dict[str, str]] = {True: {}, False: {}}
+    floors: dict[str, None] = {}
+    for f in findings:
+        could = f.control_could_differ
+        if could is None or f.control is None or f.floor is None:
+            continue
+        told[could][f.control_name] = f"{f.control_name} ({number(f.control, percent)})"
+        if not could:
+            floors[number(f.floor, percent)] = None
+    said = []
+    if told[True]:
+        said.append(f"Controls that could have come out otherwise: {'; '.join(told[True].values())}.")
+    if told[False]:
+        said.append(
+            f"At the floor ({', '.join(floors)}), so that nothing shows that it could have failed the claim: "
+            f"{'; '.join(told[False].values())}."
+        )
+    return " ".join(said)
 
 
 def number(value: float, percent: bool = True) -> str:
@@ -12,7 +53,9 @@ def number(value: float, percent: bool = True) -> str:
 
 
 def alone(finding: Finding, percent: bool = True) -> str:
-    """The estimate with its interval."""
+    """The estimate with its interval, or that it has none."""
+    if finding.low == finding.high:
+        return f"{number(finding.estimate, percent)} [no interval]"
     low, high = number(finding.low, percent), number(finding.high, percent)
     return f"{number(finding.estimate, percent)} [{low}, {high}]"
 
