@@ -39,7 +39,7 @@ from goalscope.studies.sokoban_plan.measure.shortcuts import (
 from goalscope.studies.sokoban_plan.measure.solving import solve_set
 from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, Setup, Sizes
 from goalscope.studies.sokoban_plan.study import Options, study
-from goalscope.studies.sokoban_plan.words import FAR, _floor_words, _write_words, far_out, headline, is_cause
+from goalscope.studies.sokoban_plan.words import FAR, _write_words, far_out, headline, is_cause
 from goalscope.worlds.sokoban import Sokoban
 from goalscope.worlds.sokoban.solver import Outcome, solve
 from goalscope.worlds.sokoban.text import parse_level
@@ -103,10 +103,16 @@ def test_a_planted_plan_is_read_at_its_bayes_accuracy(options: Options) -> None:
 
 def test_writing_another_plan_changes_the_moves(planted: tuple[about.Outcome, dict]) -> None:
     outcome, found = planted
-    assert outcome.headline.startswith(
+    verdict, *lines = outcome.headline.split("\n\n")
+    assert verdict.startswith(
         "planner holds a plan of where the player and the boxes will go, and writing another one for the player and the "
-        "boxes changes what it does."
+        "boxes changes what it does"
     )
+    gain = found["probe.box.gain.other_player"]
+    assert ("that another trained player tells less of where the boxes will go is not shown" in verdict) == (
+        gain.low <= 0
+    )
+    assert [line.split()[0] for line in lines] == ["Macro-F1", "A", "It"]
     for target in ("agent", "box"):
         written = found[f"write.{target}_shortcut"]
         assert written.estimate > 0.9 and written.control is not None and written.control < 0.5
@@ -213,19 +219,24 @@ def test_random_labels_stay_the_same_for_a_square_of_a_level() -> None:
     assert np.abs(shares - np.bincount(y[train], minlength=5) / train.sum()).max() < 0.05
 
 
-def test_controls_that_only_say_the_most_frequent_label_are_named() -> None:
-    found: Any = {
-        "probe.agent.constant": SimpleNamespace(estimate=0.15),
-        "probe.agent.random": SimpleNamespace(estimate=0.16, high=0.17),
-    }
-    best: Any = SimpleNamespace(control=0.15, control_high=0.16)
-    words = _floor_words(found, "agent", best)
-    assert words.startswith(" The untrained network (") and "and random labels (" in words
-    assert "so only the observation and the window could have failed this probe" in words
-    best.control_high = 0.9
-    assert "window and the other control" in _floor_words(found, "agent", best)
-    found["probe.agent.random"].high = 0.3
-    assert _floor_words(found, "agent", best) == ""
+def test_controls_say_whether_they_could_have_come_out_otherwise(
+    planted: tuple[about.Outcome, dict],
+) -> None:
+    """The blank planner and labels of other levels give what the most frequent label gives; windows see more."""
+    outcome, found = planted
+    for target in ("agent", "box"):
+        untrained = found[f"probe.{target}.layer_1.tick_1"]
+        constant = found[f"probe.{target}.beside.constant"].control
+        assert untrained.control_could_differ is False and untrained.floor == constant
+        assert found[f"probe.{target}.beside.random"].control_could_differ is False
+        for name in ("window_3", "window_5", "window_7", "other_player"):
+            assert found[f"probe.{target}.beside.{name}"].control_could_differ is True, name
+        differs, right = (found[f"probe.{target}.{k}.window_7"] for k in ("differs", "right_where_differs"))
+        assert differs.low > 0.05 and right.control is not None and right.low > right.control
+    record = json.loads((outcome.folder / "run.json").read_text())
+    said = next(s["answer"] for s in record["sections"] if s["key"] == "probe")
+    assert "so that nothing shows that it could have failed the claim: untrained network (" in said
+    assert "the same probe on sokoban-small-resnet, trained too, on the same episodes (" in said
 
 
 def test_looks_change_nothing_in_a_network_without_memory(planted: tuple[about.Outcome, dict]) -> None:

@@ -50,6 +50,7 @@ def test_part_and_strength_are_chosen_on_the_choosing_levels_alone(monkeypatch: 
     setup: Any = SimpleNamespace(layout=SimpleNamespace(parts=("high", "low")))
     levels: tuple[Any, Any] = ("choosing", "held")
     found = writing._write(setup, {}, "agent", *levels)
+    assert found["trial"].shape == found["own_trial"].shape == (2, len(writing.STRENGTHS), 1)
     assert found["chosen"].tolist() == [1, 2] and found["own_chosen"].tolist() == [0, 1]
     judged = {(part, round(strength, 6)) for levels, part, strength in made_of if levels == "held"}
     assert judged == {("low", writing.STRENGTHS[2]), ("high", writing.STRENGTHS[1])}

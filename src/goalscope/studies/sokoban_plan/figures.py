@@ -15,9 +15,9 @@ from goalscope.plots.figure import Figure
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
 from goalscope.studies.sokoban_plan.findings.probes import PLANS
+from goalscope.studies.sokoban_plan.measure.beside import WINDOW_SIDES
 from goalscope.studies.sokoban_plan.measure.probes import (
     TARGETS,
-    WINDOW_SIDE,
     first_looks,
     looks_followed,
     read_plans,
@@ -35,6 +35,8 @@ SHOWN_FLIPS = 4
 """levels of each kind that are drawn"""
 LEAST_MOVES = 12
 """of the level whose plan is drawn tick by tick"""
+AROUND = f"{WINDOW_SIDES[-1]} x {WINDOW_SIDES[-1]}"
+"""the largest window"""
 FRAMES = 40
 """of the animation, at most"""
 SHOWN = {
@@ -55,7 +57,7 @@ def figures(setup: Setup, table: Table, found: Found) -> Iterator[Placed]:
     yield from _solving(setup, table)
     yield from _flips(setup, found)
     yield from _cycles(setup, table)
-    yield from _probes(setup, table)
+    yield from _probes(setup, table, found["probes"])
     yield from _forming(setup, table)
     yield from _written(setup, table, found)
 
@@ -65,8 +67,8 @@ def _line(name: str, x: ArrayLike, rows: Sequence[Finding], control: bool = Fals
     return Line(name, x, *([getattr(f, k) for f in rows] for k in keys))
 
 
-def _flat(name: str, x: ArrayLike, row: Finding) -> Line:
-    return Line(name, x, *([getattr(row, k)] * len(np.ravel(x)) for k in ("estimate", "low", "high")))
+def _flat(name: str, x: ArrayLike, row: Finding, control: bool = False) -> Line:
+    return _line(name, x, [row] * len(np.ravel(x)), control)
 
 
 def _solving(setup: Setup, table: Table) -> Iterator[Placed]:
@@ -145,7 +147,7 @@ def _cycles(setup: Setup, table: Table) -> Iterator[Placed]:
     yield "cycles", "cycles", Figure.of(svg, caption)
 
 
-def _probes(setup: Setup, table: Table) -> Iterator[Placed]:
+def _probes(setup: Setup, table: Table, stored: Mapping[str, Any]) -> Iterator[Placed]:
     layout = setup.layout
     ticks = [f"tick {k + 1}" for k in range(layout.ticks)]
     for target in TARGETS:
@@ -159,8 +161,15 @@ def _probes(setup: Setup, table: Table) -> Iterator[Placed]:
             x = np.arange(1, layout.ticks + 1)
             lines = [_line(layout.words(part), x, mine) for part, mine in rows.items()]
             lines += [
-                _flat("observation, the square", x, table[f"probe.{target}.observation"]),
-                _flat(f"observation, {WINDOW_SIDE} x {WINDOW_SIDE}", x, table[f"probe.{target}.window"]),
+                _flat(
+                    "observation, the square", x, table[f"probe.{target}.beside.observation"], control=True
+                ),
+                *(
+                    _flat(
+                        f"observation, {k} x {k}", x, table[f"probe.{target}.beside.window_{k}"], control=True
+                    )
+                    for k in WINDOW_SIDES
+                ),
                 _line("untrained, all layers", x, rows[layout.parts[-1]], control=True),
             ]
             svg = curves(lines, title=title, x_label="tick of a look", x_ticks=x, y_limits=(0, 1), height=260)
@@ -178,6 +187,25 @@ def _probes(setup: Setup, table: Table) -> Iterator[Placed]:
     ]
     svg = heat(matrix, labels, ticks, title="F1 of the plan probes by layer and tick", value_range=(0, 1))
     yield "probe-heat", "probe", Figure.of(svg, "Of each layer, all that it holds on a square is read.")
+    for target in TARGETS:
+        yield _differing(stored, target)
+
+
+def _differing(stored: Mapping[str, Any], target: str) -> Placed:
+    """The held-out moment in which the memory and the largest window say the most different things."""
+    walls, goals, boxes, player = stored[f"board.{target}.planes"].astype(bool)
+    boards = []
+    for name, words in (
+        ("right", "what it then did"), ("memory", "read from the memory"), ("window", f"read from the {AROUND} around"),
+    ):  # fmt: skip
+        labels = stored[f"board.{target}.{name}"]
+        arrows = np.stack([labels == move for move in range(4)], -1).astype(float)
+        plans = (arrows, None) if target == "agent" else (None, arrows)
+        boards.append(SokobanBoard(walls, goals, boxes, np.argwhere(player)[0], *plans, words))
+    words = "player" if target == "agent" else "boxes"
+    svg = filmstrip(boards, columns=3, title=f"Where memory and window differ most: the plan of the {words}")
+    caption = "Of all held-out moments the one with most squares on which the two say different things; not a typical one."
+    return f"differ-{target}", "probe", Figure.of(svg, caption)
 
 
 def _forming(setup: Setup, table: Table) -> Iterator[Placed]:

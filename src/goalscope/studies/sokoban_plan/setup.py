@@ -56,10 +56,10 @@ class Sizes:
     """random vectors beside each written plan"""
 
 
-FULL = Sizes(300, 100, 1000, 400, 150, 25, 8, 3)
-MIDDLE = Sizes(100, 40, 300, 90, 60, 25, 3, 1)
+FULL = Sizes(300, 100, 1000, 400, 150, 25, 20, 3)
+MIDDLE = Sizes(100, 40, 300, 90, 60, 25, 8, 1)
 """of a slow network"""
-QUICK = Sizes(60, 24, 60, 60, 30, 8, 2, 1)
+QUICK = Sizes(60, 24, 60, 60, 30, 8, 3, 1)
 SHORT = Sizes(40, 16, 40, 40, 20, 8, 2, 1)
 """of a slow network in a quick study"""
 
@@ -125,6 +125,8 @@ class Setup:
     """the untrained network of its shape"""
     plain: Policy | None
     """a trained network without memory, where one is packaged"""
+    other: Policy | None
+    """another trained player of Sokoban that takes these boards: `plain` where there is one, else another packaged one"""
     layout: Layout
     size: int
     boxes: int
@@ -224,6 +226,18 @@ def without_memory(policy: Policy) -> Policy | None:
         architecture, world = found.config["architecture"]["name"], found.config.get("world")
         if architecture == "resnet" and world == policy.config["world"] and found.name != policy.name:
             return load(found.name)
+    return None
+
+
+def other_player(policy: Policy) -> Policy | None:
+    """Another packaged player that takes boards of the policy's size, if there is one: one without memory rather."""
+    if (plain := without_memory(policy)) is not None:
+        return plain
+    for found in packaged():
+        if found.config.get("world", {}).get("name") == "sokoban" and found.name != policy.name:
+            other = load(found.name)
+            if getattr(other.module, "size", None) in (None, policy.config["world"]["size"]):
+                return other
     return None
 
 

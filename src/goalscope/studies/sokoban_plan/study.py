@@ -31,6 +31,7 @@ from goalscope.studies.sokoban_plan.setup import (
     described,
     layout,
     level_sets,
+    other_player,
     sizes_of,
     told,
     without_memory,
@@ -111,7 +112,8 @@ def prepare(options: Options) -> Setup:
     sizes = options.sizes or sizes_of(policy, options.quick)
     sets = level_sets(policy, sizes, options.levels)
     about = frame.about(f"sokoban, {size} x {size}, {boxes} boxes", options.seed, options.quick)
-    return Setup(policy, blank, without_memory(policy), places, size, boxes, sizes, sets, about)
+    plain, other = without_memory(policy), other_player(policy)
+    return Setup(policy, blank, plain, other, places, size, boxes, sizes, sets, about)
 
 
 def _conclude(setup: Setup, found: dict[str, dict[str, Any]]) -> Conclusion:
@@ -144,7 +146,8 @@ def _findings(setup: Setup, found: dict[str, dict[str, Any]]) -> list[Finding]:
 
 
 def _provenance(options: Options, setup: Setup) -> dict[str, Any]:
-    policies = [setup.policy, setup.blank, *([setup.plain] if setup.plain else [])]
+    further = {p.name: p for p in (setup.plain, setup.other) if p is not None}
+    policies = [setup.policy, setup.blank, *further.values()]
     levels = Path(options.levels) if options.levels else None
     return frame.provenance(
         "sokoban",

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.studies.sokoban_plan.measure.probes import TARGETS, best_part
+from goalscope.studies.sokoban_plan.findings.probes import OF, WINDOW
+from goalscope.studies.sokoban_plan.measure.beside import WINDOW_SIDES
+from goalscope.studies.sokoban_plan.measure.probes import OTHER, TARGETS, best_part
 from goalscope.studies.sokoban_plan.setup import Setup
-from goalscope.studies.words import told
+from goalscope.studies.words import alone, controls_said, headed, number, told
 
 Table = Mapping[str, Finding]
 Found = Mapping[str, Mapping[str, Any]]
 NAMES = {"agent": "the player", "box": "the boxes"}
 ENOUGH = 20
 """levels without which no effect of thinking is spoken of"""
-ABOVE_FLOOR = 0.05
-"""F1 above the most frequent label's from which a control could have failed a probe"""
+AROUND = f"{WINDOW_SIDES[-1]} x {WINDOW_SIDES[-1]}"
+"""the largest window"""
 FAR = 5.0
 """times the ordinary distance from which written squares are called out in the headline"""
 LISTED = 12
@@ -60,39 +62,65 @@ def far_out(table: Table, target: str) -> str:
 
 
 def headline(setup: Setup, table: Table) -> str:
-    """One paragraph: is there a plan, does it cause the moves, what does thinking buy."""
+    """A verdict in one sentence, is there a plan and does it cause the moves; then reading, writing and thinking in a line
+    each."""
     read = [t for t in TARGETS if is_read(table, t)]
-    followed = [t for t in read if is_cause(table, t)]
-    # What a network does with activations that it never meets shows nothing of what it does with its own.
-    caused = [t for t in followed if not far_out(table, t)]
+    return headed(
+        _verdict(setup, table, read),
+        _read_line(table),
+        _written_line(table, read),
+        _solved_line(setup, table),
+    )
+
+
+def _verdict(setup: Setup, table: Table, read: list[str]) -> str:
     name = setup.policy.name
+    # What a network does with activations that it never meets shows nothing of what it does with its own.
+    caused = [t for t in read if is_cause(table, t) and not far_out(table, t)]
     if not read:
-        parts = [f"No plan was found in {name}: probes do no better than their controls."]
-    elif not caused:
-        parts = [
-            f"Where {_both(read)} will go can be read from {name}, but that this causes its moves is not shown."
-        ]
-    else:
-        parts = [f"{name} holds a plan of where {_both(read)} will go, and writing another one for {_both(caused)} changes "
-                 "what it does."]  # fmt: skip
-    for target in followed:
-        parts.append(
-            f"With the longer way of {'a box' if target == 'box' else 'the player'} written, on all squares but the "
-            f"player's own, it is taken in {told(table[f'write.{target}_shortcut'])}{far_out(table, target)}."
-        )
-    for words, which in (("better", lambda f: f.high < 0), ("no worse", lambda f: f.low <= 0 <= f.high)):
-        around = [t for t in read if which(table[f"probe.{t}.gain.window"])]
-        if around:
-            parts.append(
-                f"A probe that sees the 7 x 7 squares around reads the plan of {_both(around)} {words}."
-            )
-    within = [t for t in read if table[f"probe.{t}.beyond_window"].low <= 0]
-    if within:
-        parts.append(f"What is read of {_both(within)} may all be in the squares around.")
-    levels = setup.sets["generated"]
-    thinking = _thinking(table, "generated", levels.thinking[-1])
-    parts.append(f"It solves {told(table['solve.generated.think_0'])} of new levels; {thinking}.")
-    return " ".join(parts)
+        return f"No plan was found in {name}: probes do no better than their controls."
+    # A network that has no memory, or all that can be seen around a square, may give as much: then no memory is needed.
+    other = [t for t in read if (f := table.get(f"probe.{t}.gain.{OTHER}")) is not None and f.low <= 0]
+    seen = [t for t in read if table[f"probe.{t}.beyond_window"].low <= 0 and t not in other]
+    beside = f"; of {_both(seen)} the squares around may give all of it" if seen else ""
+    if other:
+        beside += f"; that another trained player tells less of where {_both(other)} will go is not shown"
+    if not caused:
+        return f"Where {_both(read)} will go can be read from {name}, but that this causes its moves is not shown{beside}."
+    return (
+        f"{name} holds a plan of where {_both(read)} will go, and writing another one for {_both(caused)} changes what it "
+        f"does{beside}."
+    )
+
+
+def _read_line(table: Table) -> str:
+    """What the memory gives, beside the largest window."""
+    said = []
+    for target in TARGETS:
+        around, other = (table.get(f"probe.{target}.beside.{k}") for k in (WINDOW, OTHER))
+        if around is not None:
+            beside = f"the {AROUND} squares around: {number(around.control or 0, False)}"
+            if other is not None:
+                beside += f"; {other.control_name.split(',')[0].removeprefix(OF)}: {number(other.control or 0, False)}"
+            said.append(f"{NAMES[target]} {alone(around, False)[:-1]}; {beside}]")
+    return f"Macro-F1 of a linear probe of its memory: {', '.join(said)}."
+
+
+def _written_line(table: Table, read: list[str]) -> str:
+    """How often a written way is followed; nothing where none is."""
+    said = [
+        f"{'a box' if t == 'box' else 'the player'} {told(table[f'write.{t}_shortcut'])}{far_out(table, t)}"
+        for t in read
+        if is_cause(table, t)
+    ]
+    if not said:
+        return ""
+    return f"A longer way that is written, on all squares but the player's own, is taken: {', '.join(said)}."
+
+
+def _solved_line(setup: Setup, table: Table) -> str:
+    thinking = _thinking(table, "generated", setup.sets["generated"].thinking[-1])
+    return f"It solves {told(table['solve.generated.think_0'])} of new levels; {thinking}."
 
 
 def _both(targets: list[str]) -> str:
@@ -130,7 +158,7 @@ def sections(setup: Setup, table: Table, found: Found) -> list[dict[str, str]]:
         "solve": _solve_words(setup, table, found),
         "thinking": _thinking_words(setup, table, found),
         "cycles": _cycle_words(setup, table),
-        "probe": " ".join(_probe_words(setup, table, found, target) for target in TARGETS),
+        "probe": "\n\n".join(_probe_words(setup, table, found, target) for target in TARGETS),
         "plan": _plan_words(table),
         "write": _write_words(table, found),
         "larger": _larger_words(setup, table),
@@ -219,39 +247,46 @@ def _probe_words(setup: Setup, table: Table, found: Found, target: str) -> str:
     part, last = best_part(setup, found["probes"], target), setup.layout.ticks
     where = "all_layers" if part == "all" else f"layer_{int(part) + 1}"
     best = table[f"probe.{target}.{where}.tick_{last}"]
-    seen, around, beyond = (table[f"probe.{target}.{k}"] for k in ("observation", "window", "beyond_window"))
+    beside = {
+        k: table[f"probe.{target}.beside.{k}"] for k in _CONTROLS if f"probe.{target}.beside.{k}" in table
+    }
+    beyond = table[f"probe.{target}.beyond_window"]
     verdict = "more than each control" if is_read(table, target) else "not more than every control"
     adds = (
         f"Beside those the memory adds {_f1(beyond)}, so it holds what cannot be seen there in a straight line."
         if beyond.low > 0
         else f"Beside those the memory adds {_f1(beyond)}: nothing is shown that the squares around do not give away."
     )
+    windows = ", ".join(
+        f"{side} x {side} {number(f.control, False)}"
+        for side in WINDOW_SIDES
+        if (f := beside[f"window_{side}"]).control is not None
+    )
     return (
         f"Where {NAMES[target]} will go is read from {setup.layout.words(part)} with a macro-F1 of {_f1(best)}; from the "
-        f"observation at the square with {seen.estimate:.2f}: {verdict}. The 7 x 7 squares around it, a far larger "
-        f"read-out, give {around.estimate:.2f} [{around.low:.2f}, {around.high:.2f}]. {adds}"
-        + _floor_words(table, target, best)
+        f"observation at the square with {number(beside['observation'].control or 0, False)}: {verdict}. The squares around "
+        f"it, far larger read-outs, give {windows}. {adds} {_differs_words(table, target)} "
+        + controls_said([best, *beside.values()], percent=False)
     )
 
 
-def _floor_words(table: Table, target: str, best: Finding) -> str:
-    """Which controls are no higher than the most frequent label alone, so that any reading at all beats them."""
-    floor, random = (table[f"probe.{target}.{k}"] for k in ("constant", "random"))
-    controls = (
-        ("the untrained network", best.control, best.control_high),
-        ("random labels", random.estimate, random.high),
-    )
-    level = [
-        f"{name} ({value:.2f})"
-        for name, value, high in controls
-        if value is not None and high is not None and high < floor.estimate + ABOVE_FLOOR
-    ]
-    if not level:
-        return ""
-    others = " and the window" if len(level) == len(controls) else ", the window and the other control"
+_CONTROLS = (
+    "observation",
+    *(f"window_{side}" for side in WINDOW_SIDES),
+    "other_player",
+    "other_level",
+    "random",
+)
+
+
+def _differs_words(table: Table, target: str) -> str:
+    """On how many squares the memory and the largest window differ, and who is right there."""
+    differs = table[f"probe.{target}.differs.{WINDOW}"]
+    words = f"Memory and the {AROUND} window say different things on {alone(differs)} of the squares"
+    if (right := table.get(f"probe.{target}.right_where_differs.{WINDOW}")) is None:
+        return f"{words}."
     return (
-        f" {_capital(' and '.join(level))} merely {'equals' if len(level) == 1 else 'equal'} what the most frequent label "
-        f"gives ({floor.estimate:.2f}), so only the observation{others} could have failed this probe."
+        f"{words}; there the memory is right in {alone(right)}, the window in {number(right.control or 0)}."
     )
 
 
@@ -296,11 +331,17 @@ def _write_words(table: Table, found: Found) -> str:
         said.append(
             f"{_capital(target)}-shortcut ({main.n} levels in eight symmetries; {solved_short}): with the plan written on "
             f"all squares but the player's own the longer way is taken in {told(main)}.{verdict} The level is then "
-            f"solved in {told(solved)}. The written squares lie {_f1(far)} times as far out as ordinary ones."
+            f"solved in {told(solved)}. The written squares lie {_f1(far)} times as far out as ordinary ones. "
+            f"{_choice_words(main)}"
         )  # fmt: skip
         if (own := table.get(f"{key}.own_square")) is not None:
             said.append(_own_words(own, is_cause(table, target)))
     return " ".join(said)
+
+
+def _choice_words(main: Finding) -> str:
+    """How part and strength were chosen, and how fragile that is."""
+    return f"Layers and strength were {main.method.split('; ', 1)[1]}."
 
 
 def _own_words(own: Finding, ahead: bool) -> str:

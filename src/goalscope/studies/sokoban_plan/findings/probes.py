@@ -8,9 +8,10 @@ import numpy as np
 
 from goalscope.evidence.finding import Finding
 from goalscope.methods.reading.probe.scores import gains, scores
-from goalscope.stats import Estimate
+from goalscope.stats import Estimate, bootstrap_ratio
 from goalscope.studies.about import finding
-from goalscope.studies.sokoban_plan.measure.probes import TARGETS, WINDOW_SIDE, best_part, looks_followed
+from goalscope.studies.sokoban_plan.measure.beside import WINDOW_SIDES
+from goalscope.studies.sokoban_plan.measure.probes import OTHER, TARGETS, best_part, looks_followed
 from goalscope.studies.sokoban_plan.setup import Setup
 
 PLANS = {
@@ -18,9 +19,12 @@ PLANS = {
     "box": "the push by which a box next leaves it",
 }
 SEEN = {
-    "observation": "a probe on the observation at the square",
-    "window": f"a probe on the observation of the {WINDOW_SIDE} x {WINDOW_SIDE} squares around",
+    "observation": "the observation at the square",
+    **{f"window_{k}": f"the observation of the {k} x {k} squares around" for k in WINDOW_SIDES},
 }
+OF = "the same probe on "
+WINDOW = f"window_{WINDOW_SIDES[-1]}"
+"""the largest one"""
 METHOD, UNIT = "1 x 1 linear probe, held-out levels", "macro-F1"
 Arrays = Mapping[str, np.ndarray]
 
@@ -47,6 +51,7 @@ def probe_findings(setup: Setup, found: Arrays) -> Iterator[Finding]:
         yield from _part_findings(setup, found, target)
         yield from _control_findings(setup, found, target)
         yield from _gain_findings(setup, found, target)
+        yield from _difference_findings(setup, found, target)
 
 
 def _tally(setup: Setup, found: Arrays, target: str, name: str) -> Estimate:
@@ -54,6 +59,7 @@ def _tally(setup: Setup, found: Arrays, target: str, name: str) -> Estimate:
 
 
 def _part_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
+    floor = _tally(setup, found, target, "constant").estimate
     for where in setup.layout.parts:
         for tick in range(setup.layout.ticks):
             mine, other = (
@@ -62,27 +68,44 @@ def _part_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding
             yield finding(
                 f"probe.{target}.{_id(where)}.tick_{tick + 1}",
                 f"how well {PLANS[target]} is read, {setup.layout.words(where)}, tick {tick + 1}", mine, other,
-                "untrained network", METHOD, setup.policy, setup.about, UNIT, site_words(setup, where, tick),
+                "untrained network", METHOD, setup.policy, setup.about, UNIT, site_words(setup, where, tick), floor,
             )  # fmt: skip
 
 
 def _control_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
     part, last = best_part(setup, found, target), setup.layout.ticks - 1
     best = _tally(setup, found, target, f"policy.{part}.{last}")
-    said = SEEN | {"random": "labels drawn at random", "constant": "the most frequent label"}
+    said = SEEN | _labels(setup) | {"constant": "the most frequent label"}
+    floor = _tally(setup, found, target, "constant").estimate
     for name, words in said.items():
         yield finding(
-            f"probe.{target}.{name}", f"how well {PLANS[target]} is read: {words}",
-            _tally(setup, found, target, name), best, f"the probe on {setup.layout.words(part)}", METHOD,
-            setup.policy, setup.about, UNIT, "observation" if name in SEEN else site_words(setup, part, last),
+            f"probe.{target}.beside.{name}",
+            f"how well {PLANS[target]} is read, {setup.layout.words(part)}, beside {words}", best,
+            _tally(setup, found, target, name), words, METHOD, setup.policy, setup.about, UNIT,
+            site_words(setup, part, last), None if name == "constant" else floor,
         )  # fmt: skip
+
+
+def _labels(setup: Setup) -> dict[str, str]:
+    """The controls that are no observation: what is read, or which network reads it, is another."""
+    said = {
+        "random": "labels drawn at random",
+        "other_level": "the plans of other levels, at the same squares",
+    }
+    if setup.other is not None:
+        said[OTHER] = f"{OF}{setup.other.name}, trained too, on the same episodes"
+    return said
 
 
 def _gain_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
     part, last = best_part(setup, found, target), setup.layout.ticks - 1
     plan, sums = PLANS[target], {name: found[f"tally.{target}.{name}"] for name in (
-        *SEEN, "random", "both", f"policy.{part}.{last}", f"untrained.{part}.{last}")}  # fmt: skip
-    less = SEEN | {f"untrained.{part}.{last}": "the untrained network", "random": "random labels"}
+        *SEEN, *_labels(setup), "both", f"policy.{part}.{last}", f"untrained.{part}.{last}")}  # fmt: skip
+    less = (
+        SEEN
+        | _labels(setup)
+        | {f"untrained.{part}.{last}": "the untrained network", "random": "random labels"}
+    )
     for name, words in less.items():
         yield finding(
             f"probe.{target}.gain.{name.split('.')[0]}", f"reading {plan}: {setup.layout.words(part)} minus {words}",
@@ -91,11 +114,34 @@ def _gain_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding
             site_words(setup, part, last),
         )  # fmt: skip
     yield finding(
-        f"probe.{target}.beyond_window", f"reading {plan}: what the memory adds to {SEEN['window']}",
-        f1_gain(sums["both"], sums["window"], setup.about.seed), None,
+        f"probe.{target}.beyond_window", f"reading {plan}: what the memory adds to {SEEN[WINDOW]}",
+        f1_gain(sums["both"], sums[WINDOW], setup.about.seed), None,
         "none: the window alone is what is subtracted", METHOD, setup.policy, setup.about, UNIT,
         site_words(setup, setup.layout.parts[-1], last),
     )  # fmt: skip
+
+
+def _difference_findings(setup: Setup, found: Arrays, target: str) -> Iterator[Finding]:
+    """On how many squares the memory and a window say different things, and which of them is right there."""
+    part, last, seed = best_part(setup, found, target), setup.layout.ticks - 1, setup.about.seed
+    site, where = site_words(setup, part, last), setup.layout.words(part)
+    for side in WINDOW_SIDES:
+        squares, apart, mine, theirs = found[f"differ.{target}.window_{side}"].T
+        window = SEEN[f"window_{side}"]
+        yield finding(
+            f"probe.{target}.differs.window_{side}",
+            f"share of squares on which the probe on {where} and {window} say different things of {PLANS[target]}",
+            bootstrap_ratio(apart, squares, bounds=(0, 1), seed=seed), None, "a count: it needs none", METHOD,
+            setup.policy, setup.about, "share of squares", site,
+        )  # fmt: skip
+        if apart.any():
+            estimate, control = (bootstrap_ratio(v, apart, bounds=(0, 1), seed=seed) for v in (mine, theirs))
+            yield finding(
+                f"probe.{target}.right_where_differs.window_{side}",
+                f"where the probe on {where} and {window} say different things of {PLANS[target]}: how often the memory's "
+                "is right",
+                estimate, control, f"how often {window} is", METHOD, setup.policy, setup.about, "share of squares", site,
+            )  # fmt: skip
 
 
 def _id(part: str) -> str:
@@ -155,6 +201,6 @@ def larger_findings(setup: Setup, found: Arrays) -> Iterator[Finding]:
         yield finding(
             f"larger.probe.{target}",
             f"how well {PLANS[target]} is read on {setup.sets['larger'].words}, by the probe of {setup.size} x {setup.size}",
-            f1(found[f"tally.{target}.policy"], seed), f1(found[f"tally.{target}.window"], seed), SEEN["window"],
+            f1(found[f"tally.{target}.policy"], seed), f1(found[f"tally.{target}.window"], seed), SEEN[WINDOW],
             "1 x 1 linear probe, fitted on smaller boards", setup.policy, setup.about, "macro-F1",
         )  # fmt: skip

@@ -27,7 +27,7 @@ def detectable(gain: np.ndarray) -> Estimate | None:
     if len(gain) < 2:
         return None
     size = least_effect(gain, rule=above_zero_within((-1, 1)), bounds=(-1, 1))
-    return None if size is None else Estimate(size, size, size, len(gain))
+    return None if size is None else Estimate.bare(size, len(gain))
 
 
 def share(values: np.ndarray) -> Estimate:

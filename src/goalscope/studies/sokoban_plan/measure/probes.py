@@ -3,14 +3,15 @@
 Labels are what the episode goes on to do (`sokoban_measure.plan_labels`), on floor squares only: walls would be right for
 free. A layer is read from all that it holds on a square (hidden and cell state of a DRC). Everything is fitted on training
 levels and judged on others; the part whose probe is carried on is chosen on training levels too. The controls are a probe
-on the four planes at the square, one on the planes of the 7 x 7 squares around it, the untrained network that sees the
-same episodes, and labels drawn at random once for every square of a level. What the first looks hold is another matter: a
+on the four planes at the square, those on the planes of the 3 x 3, 5 x 5 and 7 x 7 squares around it, the untrained network
+and another trained player that see the same episodes, the plans of other levels, and labels drawn at random once for every
+square of a level. What the first looks hold is another matter: a
 memory that has just begun is not one in the middle of an episode, so each of those ticks has probes of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from goalscope.activations import capture
 from goalscope.methods.reading.probe import fit_probe, map_rows
 from goalscope.methods.reading.probe.scores import tally
 from goalscope.progress import counted
-from goalscope.studies.sokoban_plan.measure.play import CLASSES, captured, moments, plan_labels, play
-from goalscope.studies.sokoban_plan.setup import Layout, Setup, board_world
+from goalscope.studies.sokoban_plan.measure.beside import WINDOW_SIDES, differing, of_other_levels, window
+from goalscope.studies.sokoban_plan.measure.play import CLASSES, NEVER, captured, moments, plan_labels, play
+from goalscope.studies.sokoban_plan.setup import Layout, Setup, board_world, layout
 from goalscope.worlds.contract import concatenate
 from goalscope.worlds.sokoban import SokobanState
 
@@ -31,8 +33,6 @@ MOMENTS = 3
 """of each episode"""
 LATEST = 30
 """move before which they lie"""
-WINDOW_SIDE = 7
-"""side, in squares, of the window that the wider observation baseline reads: half of it, rounded down, each way"""
 PENALTY = 1e-3
 LOOKS = 5
 """that are followed tick by tick, before the first move"""
@@ -40,6 +40,8 @@ FITTING = 2
 """levels that the probes of the first looks are fitted to, for each one that judges them"""
 LEAST_LOG = -30.0
 """log-probability of a class that a probe has never met"""
+OTHER = "other_player"
+"""names the read-outs of another trained player's activations"""
 SAMPLE = 3000
 """clean squares that are kept, to say what activations are ordinary"""
 Maps = Mapping[str, Tensor]
@@ -51,8 +53,11 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
 
     Returns:
         `tally.TARGET.NAME` [L, 4, 5] what `probe.scores` makes scores of, by held-out level; NAME is `policy.PART.TICK`,
-        `untrained.PART.TICK`, `observation`, `window`, `both` (window and all layers together), `random` (at the chosen
-        part) or `constant`. `weights.TARGET.NAME` [5, D] and `bias.TARGET.NAME` [5].
+        `untrained.PART.TICK`, `observation`, `window_SIDE`, `both` (the largest window and all layers together), `random`
+        (at the chosen part), `other_level` (likewise, the plans of other levels), `other_player` (at its own chosen part,
+        last tick) or `constant`. `weights.TARGET.NAME` [5, D] and `bias.TARGET.NAME` [5].
+        `differ.TARGET.window_SIDE` [L, 4] of `differing`, the chosen part beside that window; `board.TARGET.NAME` what is
+        drawn of the moment where the largest window differs most: `planes` [4, H, W], `right`, `memory`, `window` [H, W].
         `fit.TARGET` [parts] macro-F1 on inner held-out training levels at the last tick. `solved` [N] of the episodes.
         `clean.PART` [M, D] activations of floor squares at the last tick, `clean.level` [M];
         `spread.PART` [ticks] root mean square distance of a square's activations from their mean.
@@ -61,7 +66,8 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
     played = play(setup.module, setup.world(state), state)
     level, time = moments(played.length, MOMENTS, LATEST, setup.about.seed)
     labels = dict(zip(TARGETS, plan_labels(played, level, time), strict=True))
-    rows, floor = _rows(setup, state, played.moves, level, time)
+    rows, planes = _rows(setup, state, played.moves, level, time)
+    floor = planes[:, 0] == 0
     moment, *square = np.nonzero(floor)
     by_row, square = level[moment], np.ravel_multi_index(square, state.walls.shape[1:])
     train = by_row % 10 < 6
@@ -69,16 +75,18 @@ def read(setup: Setup) -> dict[str, np.ndarray]:
     found |= _ordinary(setup, rows, by_row)
     for target in TARGETS:
         y = labels[target][floor].astype(np.int64)
-        found |= dict(_judged(target, rows, y, by_row, square, train, setup))
+        elsewhere = of_other_levels(labels[target], level, level % 10 < 6)[floor].astype(np.int64)
+        found |= dict(_judged(target, rows, y, by_row, square, train, elsewhere, setup))
+        found |= dict(_beside_windows(target, rows, y, by_row, train, found, planes, moment, setup))
     return found
 
 
 def _rows(
     setup: Setup, state: SokobanState, moves: np.ndarray, level: np.ndarray, time: np.ndarray
 ) -> tuple[dict[str, Tensor], np.ndarray]:
-    """Name -> [R, D], one row a floor square and moment; and the floor [M, H, W]."""
+    """Name -> [R, D], one row a floor square and moment; and what was seen, [M, 4, H, W]."""
     rows: dict[str, Tensor] = {}
-    floor = np.empty(0)
+    floor, planes = np.empty(0), np.empty(0)
     for name, module in (("policy", setup.module), ("untrained", setup.blank.module)):
         maps, planes = captured(
             module, setup.world(state), state, setup.layout.every_site(), moves, level, time
@@ -90,11 +98,18 @@ def _rows(
                 rows[f"{name}.{part}.{tick}"] = map_rows(whole, level, floor)[0]
         seen = torch.from_numpy(planes).float()
     rows["observation"] = map_rows(seen, level, floor)[0]
-    rows["window"] = map_rows(window(seen), level, floor)[0]
-    rows["both"] = torch.cat(
-        [rows["window"], rows[f"policy.{setup.layout.parts[-1]}.{setup.layout.ticks - 1}"]], 1
-    )
-    return rows, floor
+    for side in WINDOW_SIDES:
+        rows[f"window_{side}"] = map_rows(window(seen, side), level, floor)[0]
+    whole = rows[f"policy.{setup.layout.parts[-1]}.{setup.layout.ticks - 1}"]
+    rows["both"] = torch.cat([rows[f"window_{WINDOW_SIDES[-1]}"], whole], 1)
+    if setup.other is not None:
+        places = layout(setup.other.module, None)
+        sites = places.sites(places.parts[-1], places.ticks - 1)
+        maps, _ = captured(setup.other.module, setup.world(state), state, sites, moves, level, time)
+        for part in places.parts:
+            whole = together(places, maps, part, places.ticks - 1)
+            rows[f"{OTHER}.{part}"] = map_rows(whole, level, floor)[0]
+    return rows, planes
 
 
 def together(layout: Layout, maps: Maps, part: str, tick: int) -> Tensor:
@@ -114,42 +129,64 @@ def _ordinary(setup: Setup, rows: dict[str, Tensor], level: np.ndarray) -> dict[
     return found
 
 
-def window(planes: Tensor) -> Tensor:
-    """[N, 4, H, W] to [N, 4 * WINDOW_SIDE^2, H, W]: the planes of the squares around each one; outside is wall."""
-    beyond = WINDOW_SIDE // 2
-    padded = nn.functional.pad(planes, (beyond,) * 4)
-    padded[:, 0] = nn.functional.pad(planes[:, 0], (beyond,) * 4, value=1.0)
-    n, channels, height, width = planes.shape
-    return nn.functional.unfold(padded, WINDOW_SIDE).view(n, channels * WINDOW_SIDE**2, height, width)
-
-
 def _judged(
     target: str, rows: dict[str, Tensor], y: np.ndarray, level: np.ndarray, square: np.ndarray, train: np.ndarray,
-    setup: Setup,
+    elsewhere: np.ndarray, setup: Setup,
 ) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
-    """The entries of `read` for one target."""
+    """The entries of `read` for one target; `elsewhere` [R] are the labels of other levels."""
     last = setup.layout.ticks - 1
     for name, x in counted(rows.items(), "probes of the plan", "probes"):
+        if name.startswith(OTHER):
+            continue
         weights, bias = fitted(x, y, level, train)
         yield f"tally.{target}.{name}", tallied(x, weights, bias, y, level, ~train)
         if name not in ("observation", "both"):
             yield f"weights.{target}.{name}", weights
             yield f"bias.{target}.{name}", bias
-    # Every sixth of the training levels chooses the part; the levels that judge are not looked at.
-    inner = level % 10 < 5
-    fits = []
-    for part in setup.layout.parts:
-        x = rows[f"policy.{part}.{last}"]
-        sums = tallied(x, *fitted(x, y, level, train & inner), y, level, train & ~inner)
-        fits.append(macro_f1(sums))
-    yield f"fit.{target}", np.array(fits)
+    fits = _fits([rows[f"policy.{part}.{last}"] for part in setup.layout.parts], y, level, train)
+    yield f"fit.{target}", fits
     best = rows[f"policy.{setup.layout.parts[int(np.argmax(fits))]}.{last}"]
     random = random_labels(y, level, square, train, setup.about.seed)
-    yield f"tally.{target}.random", tallied(best, *fitted(best, random, level, train), random, level, ~train)
+    for name, labels in (("random", random), ("other_level", elsewhere)):
+        yield (
+            f"tally.{target}.{name}",
+            tallied(best, *fitted(best, labels, level, train), labels, level, ~train),
+        )
+    if others := [x for name, x in rows.items() if name.startswith(OTHER)]:
+        x = others[int(_fits(others, y, level, train).argmax())]
+        yield f"tally.{target}.{OTHER}", tallied(x, *fitted(x, y, level, train), y, level, ~train)
     share = np.bincount(y[train], minlength=CLASSES) / train.sum()
     constant = np.log(np.maximum(share, np.exp(LEAST_LOG)))
     nothing = torch.zeros(len(y), 1)
     yield f"tally.{target}.constant", tallied(nothing, np.zeros((CLASSES, 1)), constant, y, level, ~train)
+
+
+def _fits(parts: Sequence[Tensor], y: np.ndarray, level: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Macro-F1 of each part's probe on every sixth of the training levels; the levels that judge are not looked at."""
+    inner = level % 10 < 5
+    return np.array([
+        macro_f1(tallied(x, *fitted(x, y, level, train & inner), y, level, train & ~inner)) for x in parts
+    ])  # fmt: skip
+
+
+def _beside_windows(
+    target: str, rows: dict[str, Tensor], y: np.ndarray, level: np.ndarray, train: np.ndarray,
+    found: Mapping[str, np.ndarray], planes: np.ndarray, moment: np.ndarray, setup: Setup,
+) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
+    """Where the chosen part and each window say different things of held-out levels, and the moment where they do most."""
+    best = f"policy.{best_part(setup, found, target)}.{setup.layout.ticks - 1}"
+    names = (best, *(f"window_{side}" for side in WINDOW_SIDES))
+    said = {n: log_chances(rows[n], *reader(found, target, n)).argmax(1).numpy() for n in names}
+    held = ~train
+    for name in names[1:]:
+        yield f"differ.{target}.{name}", differing(said[best][held], said[name][held], y[held], level[held])
+    apart = (said[best] != said[names[-1]]) & held
+    most = int(np.bincount(moment, apart, len(planes)).argmax())
+    yield f"board.{target}.planes", planes[most]
+    for name, labels in (("right", y), ("memory", said[best]), ("window", said[names[-1]])):
+        board = np.full(planes.shape[2:], NEVER)
+        board[planes[most, 0] == 0] = labels[moment == most]
+        yield f"board.{target}.{name}", board
 
 
 def fitted(x: Tensor, y: np.ndarray, level: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

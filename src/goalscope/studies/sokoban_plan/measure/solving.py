@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from goalscope.methods.reading.probe import map_rows
+from goalscope.studies.sokoban_plan.measure.beside import WINDOW_SIDES, window
 from goalscope.studies.sokoban_plan.measure.play import captured, early_cycles, moments, plan_labels, play
 from goalscope.studies.sokoban_plan.measure.probes import (
     LATEST,
@@ -16,7 +17,6 @@ from goalscope.studies.sokoban_plan.measure.probes import (
     reader,
     tallied,
     together,
-    window,
 )
 from goalscope.studies.sokoban_plan.setup import LevelSet, Setup, board_world
 
@@ -52,7 +52,8 @@ def _played(module: nn.Module, levels: LevelSet, looks: int) -> dict[str, np.nda
 
 
 def read_larger(setup: Setup, probes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The probes of the policy's own boards on episodes of larger ones: `tally.TARGET.policy`, `tally.TARGET.window`."""
+    """The probes of the policy's own boards on episodes of larger ones: `tally.TARGET.policy`, `tally.TARGET.window`, the
+    largest one."""
     state = setup.sets[LARGER].groups[0]
     played = play(setup.module, setup.world(state), state)
     level, time = moments(played.length, MOMENTS, LATEST, setup.about.seed)
@@ -62,7 +63,7 @@ def read_larger(setup: Setup, probes: dict[str, np.ndarray]) -> dict[str, np.nda
     maps, planes = captured(setup.module, setup.world(state), state, sites, played.moves, level, time)
     floor = planes[:, 0] == 0
     by_row = level[np.nonzero(floor)[0]]
-    around = map_rows(window(torch.from_numpy(planes).float()), level, floor)[0]
+    around = map_rows(window(torch.from_numpy(planes).float(), WINDOW_SIDES[-1]), level, floor)[0]
     found = {}
     for target, labels in zip(TARGETS, plan_labels(played, level, time), strict=True):
         x = map_rows(together(layout, maps, parts[target], last), level, floor)[0]
@@ -70,5 +71,7 @@ def read_larger(setup: Setup, probes: dict[str, np.ndarray]) -> dict[str, np.nda
         found[f"tally.{target}.policy"] = tallied(
             x, *reader(probes, target, f"policy.{parts[target]}.{last}"), y, by_row
         )
-        found[f"tally.{target}.window"] = tallied(around, *reader(probes, target, "window"), y, by_row)
+        found[f"tally.{target}.window"] = tallied(
+            around, *reader(probes, target, f"window_{WINDOW_SIDES[-1]}"), y, by_row
+        )
     return found

@@ -46,6 +46,8 @@ TRIED = 12
 """levels of a family that are looked at for each one that is wanted"""
 HOPELESS = 4
 """the same where not one was kept so far: a network that solves none would take most of the study's time here"""
+RESAMPLED = 1000
+"""times that the choosing levels are drawn anew, to say how fragile the choice is"""
 LEAST = 2
 """levels of a family without which nothing is written: one to choose on, one to report on"""
 AHEAD, OWN = "ahead", "own"
@@ -179,12 +181,13 @@ def write(
 
     Returns:
         for each TARGET: `TARGET.looked` [2] levels looked at and kept; where `LEAST` are kept also `TARGET.trial`
-        [parts, strengths] success on the choosing levels, `TARGET.chosen` [2] part and strength by number,
+        [parts, strengths, choosing levels] success on each, `TARGET.chosen` [2] part and strength by number,
         `TARGET.judged` [L, 8] bool, the symmetries that count, and [L, 8] bool each of `TARGET.written`,
         `TARGET.written_solved`, `TARGET.bare` (nothing written),
         `TARGET.random` [draws, L, 8], `TARGET.random_solved`; `TARGET.far` [L] median Mahalanobis distance of the written
         squares, `TARGET.far_random` [L], `TARGET.ordinary` [H] of clean ones. Of the player also what its own square does
-        alone: `agent.own_chosen` [2] its own part and strength, `agent.own` [L, 8], `agent.own_random` [draws, L, 8].
+        alone: `agent.own_trial` likewise, `agent.own_chosen` [2] its own part and strength, `agent.own` [L, 8],
+        `agent.own_random` [draws, L, 8].
     """
     found: dict[str, np.ndarray] = {}
     for target in TARGETS:
@@ -206,14 +209,16 @@ def _write(
     count = shorter_way(choosing, run(setup, choosing), target)
     parts = setup.layout.parts
 
-    def tried(part: str, strength: float, squares: str = AHEAD) -> float:
+    def tried(part: str, strength: float, squares: str = AHEAD) -> np.ndarray:
         writer = Writer(
             setup, choosing, target, part, directions(setup, probes, target, part, strength), squares
         )
-        return taken(setup, choosing, writer, target)[count].mean()
+        success = (taken(setup, choosing, writer, target) & count).reshape(-1, SYMMETRIES)
+        counted = count.reshape(-1, SYMMETRIES).sum(1)
+        return success.sum(1)[counted > 0] / counted[counted > 0]
 
     trial = np.array([[tried(part, strength) for strength in STRENGTHS] for part in parts])
-    i, j = _best(trial)
+    i, j = _best(trial.mean(-1))
     part, vectors = parts[i], directions(setup, probes, target, parts[i], STRENGTHS[j])
     draws = random_like(vectors, setup)
     clean = run(setup, held)
@@ -227,8 +232,8 @@ def _write(
     found["random_solved"] = np.stack([p.solved for p in others])
     if target == "agent":
         own = np.array([[tried(part, strength, OWN) for strength in STRENGTHS] for part in parts])
-        i, j = _best(own)
-        found["own_chosen"] = np.array([i, j])
+        i, j = _best(own.mean(-1))
+        found |= {"own_trial": own, "own_chosen": np.array([i, j])}
         alone = directions(setup, probes, target, parts[i], STRENGTHS[j])
         found["own"], *rest = (
             taken(setup, held, Writer(setup, held, target, parts[i], added, OWN), target)
@@ -254,6 +259,17 @@ def _best(trial: np.ndarray) -> tuple[int, int]:
     """Part and strength, by number, of the greatest success; of equal ones the weakest."""
     i, j = max(np.ndindex(*trial.shape), key=lambda at: (round(trial[at], 9), -at[1], -at[0]))
     return i, j
+
+
+def otherwise_chosen(trial: np.ndarray, seed: int) -> float:
+    """How often another part or strength would have been chosen, were the choosing levels drawn anew from themselves.
+
+    Args:
+        trial: [parts, strengths, L] success on each level. seed: of the resampling.
+    """
+    chosen, levels = _best(trial.mean(-1)), trial.shape[-1]
+    drawn = np.random.default_rng([seed, 14]).integers(levels, size=(RESAMPLED, levels))
+    return float(np.mean([_best(trial[..., rows].mean(-1)) != chosen for rows in drawn]))
 
 
 def _kept_example(
