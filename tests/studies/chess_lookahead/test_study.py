@@ -81,8 +81,17 @@ def test_a_network_that_copies_its_third_move_shows_look_ahead(
     assert third.low > 3 and third.n > 20
     assert first.estimate == pytest.approx(0, abs=1e-3)
     assert outcome.headline.startswith(
-        "planner shows look-ahead: patching the square where its third move ends"
+        "planner shows look-ahead.\n\nPatching the square where its third move ends"
     )
+    assert len(outcome.headline.split("\n\n")) == 4
+    share, foreign = (found[f"lookahead.published.third.{name}"] for name in ("share", "shuffled"))
+    # The mark on that square is all the way, and any other position's activations take it away as well.
+    assert share.estimate == pytest.approx(1, abs=0.01) and share.control is None
+    assert foreign.control == pytest.approx(foreign.estimate) and foreign.control_could_differ is True
+    assert found["lookahead.published.third.margin"].control_could_differ is False
+    later, beyond = (found[f"lookahead.published.third.{name}"] for name in ("later", "beyond_input"))
+    # The second block hands on what the first one gave: it adds nothing.
+    assert later.low > 3 and beyond.estimate == pytest.approx(0)
     assert found["probe.third.gain.co_occurrence"].low > 0.5
     assert "A linear probe for the third move reads it better than every control" in outcome.headline
 
@@ -118,25 +127,33 @@ def test_every_finding_says_its_control_and_the_null_says_what_would_show(
     margin = found["lookahead.published.third.margin"]
     least = replace(margin, id="lookahead.published.third.detectable", estimate=0.3, low=0.3, high=0.3)
     said = chess_words.headline("reacts", {**found, least.id: least}, COUNT)
-    assert "These cases would have shown 0.30, the same in every case, four times in five." in said
+    assert "; 0.30, the same in every case, would have been shown four times in five)" in said
     assert "-0.00" not in outcome.report.read_text().split("<table")[0]
 
 
 def test_what_only_some_lines_show_is_told_as_such(reacting: tuple[Outcome, dict[str, Finding]]) -> None:
-    """Forced replies that leave zero behind are named beside the null result, and do not turn it."""
+    """Forced replies that leave zero behind are named in the section, and do not turn the null result."""
     _, found = reacting
     third = "lookahead.published.third"
     before = chess_words.headline("reacts", found, COUNT)
     forced = replace(found[f"{third}.margin"], id=f"{third}.forced", estimate=0.2, low=0.1, high=0.3, n=31)
     after = chess_words.headline("reacts", {**found, forced.id: forced}, COUNT)
-    assert after.startswith("No look-ahead was found in reacts") and "forced" not in before
-    assert "Where the reply is forced, one subset of several, it is 0.20 [0.10, 0.30] (n = 31)." in after
+    assert after == before and before.startswith(
+        "No look-ahead was found in reacts: the square where its third move"
+    )
+    answers = {s["key"]: s["answer"] for s in chess_words.sections({**found, forced.id: forced}, [])}
+    assert "Third move, forced replies (one subset of several): 0.20 [0.10, 0.30" in answers["lookahead"]
     turned = replace(found[f"{third}.margin"], estimate=0.2, low=0.1, high=0.3)
     said = chess_words.headline("reacts", {**found, turned.id: turned}, COUNT)
+    assert said.startswith(
+        "No look-ahead was found in reacts: what the square where its third move ends does, an untrained"
+    )
+    own = replace(found[f"{third}.share"], estimate=0.2, low=0.1, high=0.3)
+    said = chess_words.headline("reacts", {**found, turned.id: turned, own.id: own}, COUNT)
     assert said.startswith("reacts shows look-ahead, though small")
     less = replace(turned, estimate=-0.2, low=-0.3, high=-0.1)
     said = chess_words.headline("reacts", {**found, less.id: less}, COUNT)
-    assert "which is less than they do." in said and "told from nothing" not in said
+    assert "does less for the first move than matched squares." in said and "not told from" not in said
 
 
 def test_a_network_that_knows_nothing_is_not_answered_for(puzzles: list[Puzzle], tmp_path: Path) -> None:
@@ -245,8 +262,10 @@ def test_no_case_has_a_say_in_the_layer_that_it_is_judged_at() -> None:
     effect[~half, 2, SLOTS["third"]] = 1.0
     squares = np.zeros(effect.shape[::2], int)
     seen = SquareEffects(("a", "b", "c"), squares, np.zeros(40), np.zeros(40), effect)
-    layers = chosen_layers(Patched(seen, seen, level, np.ones(40, bool)), "third", 5)
+    layers = chosen_layers(Patched(seen, seen, seen, level, np.ones(40, bool)), "third", 5)
     assert set(layers[half]) == {2} and set(layers[~half]) == {1}
+    later = chosen_layers(Patched(seen, seen, seen, level, np.ones(40, bool)), "third", 5, first=2)
+    assert set(later) == {2}
 
 
 def test_lines_that_retake_are_not_taken_for_look_ahead() -> None:

@@ -55,6 +55,7 @@ from goalscope.studies.chess_lookahead.measure.probes import halves
 from goalscope.studies.chess_lookahead.measure.stages import (
     BRANCHES,
     LEAST_LINES,
+    SHUFFLED,
     branches_stage,
     engine_stage,
     part,
@@ -246,9 +247,9 @@ def _measure(
         say(f"patching the squares of {len(chosen)} cases ({rule} twins)")
         arrays = run.stage(f"patches-{rule}", lambda c=chosen: patches_stage(c, offsets, both, sites, seed))
         index = [case.puzzle for case in chosen]
-        mine, blanks = (restored_effects(arrays, name, sites) for name in both)
+        mine, blanks, shuffled = (restored_effects(arrays, name, sites) for name in (*both, SHUFFLED))
         forced = lines[weak.name]["reply"][index] > FORCED
-        patched[rule] = Patched(mine, blanks, table.level[index], forced)
+        patched[rule] = Patched(mine, blanks, shuffled, table.level[index], forced)
     branches = None
     if chosen := cases[BRANCHES]:
         arrays = run.stage("patches-branches", lambda: branches_stage(chosen, offsets, strong, sites, seed))

@@ -1,7 +1,8 @@
 """The chess study in words: every sentence is made from findings, by rules that are written here.
 
 Look-ahead is claimed only where the third move's square, at layers that other cases chose, does more than its matched
-squares and more than in the untrained network, both by whole intervals. Otherwise the sentence is the null result, with the
+squares, and more than in the untrained network, in log-odds and as a share of each network's own way from clean to
+corrupted, all by whole intervals. Otherwise the sentence is the null result, with the
 effect that the data could have shown.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from goalscope.evidence.finding import Finding
 from goalscope.studies.chess_lookahead.findings.patches import WORDS
-from goalscope.studies.words import alone, number, told
+from goalscope.studies.words import alone, controls_said, headed, number, told
 
 RULES = ("published", "relaxed")
 ENOUGH = 20
@@ -38,9 +39,15 @@ def answered_rule(subject: Mapping[str, Finding]) -> str | None:
 
 
 def is_lookahead(subject: Mapping[str, Finding]) -> bool:
-    """Whether patching shows the third move's square to matter to the first move."""
+    """Whether patching shows the third move's square to matter to the first move, by more than in the untrained network.
+
+    An untrained network's log-odds hardly move whatever is patched; as a share of its own way it could do as much.
+    """
     rule = answered_rule(subject)
-    return rule is not None and above_control(subject.get(f"lookahead.{rule}.third.margin"))
+    if rule is None or not above_control(subject.get(f"lookahead.{rule}.third.margin")):
+        return False
+    share = subject.get(f"lookahead.{rule}.third.share")
+    return share is None or above_control(share)
 
 
 def is_legible(subject: Mapping[str, Finding]) -> bool:
@@ -50,60 +57,75 @@ def is_legible(subject: Mapping[str, Finding]) -> bool:
 
 
 def headline(policy: str, subject: Mapping[str, Finding], puzzles: int) -> str:
-    """One paragraph: whether its first move rests on the third, how small an effect would show, and what it solves."""
+    """A verdict in one sentence, whether its first move rests on the third; then patching, probing and playing in a line
+    each."""
     rule = answered_rule(subject)
-    parts = []
     if rule is None:
-        parts.append(
+        verdict = (
             f"Whether {policy} looks ahead is not answered: too few of {puzzles} puzzles are different positions that "
             "have a corrupted twin."
         )
-    else:
-        margin = subject[f"lookahead.{rule}.third.margin"]
-        parts.append(_verdict(subject, rule, margin, policy))
-    if "probe.third.gain.co_occurrence" in subject:
-        gain = subject["probe.third.gain.co_occurrence"]
-        verdict = (
-            "reads it better than every control"
-            if is_legible(subject)
-            else "is not shown to be better than every control"
-        )
-        control = subject.get("probe.third.control.co_occurrence")
-        beside = "" if control is None else f" ({number(control.estimate)})"
-        parts.append(
-            f"A linear probe for the third move {verdict}: over one that knows the first move and the board "
-            f"alone{beside} it gains {alone(gain)}."
-        )
-    if "play.overall" in subject:
-        parts.append(f"It solves {alone(subject['play.overall'])} of {puzzles} puzzles.")
-    return " ".join(parts)
+        return headed(verdict, _probe_line(subject), _play_line(subject, puzzles))
+    margin = subject[f"lookahead.{rule}.third.margin"]
+    return headed(
+        _verdict(subject, rule, margin, policy), _patch_line(subject, rule, margin), _probe_line(subject),
+        _play_line(subject, puzzles),
+    )  # fmt: skip
 
 
 def _verdict(subject: Mapping[str, Finding], rule: str, margin: Finding, policy: str) -> str:
-    first = subject.get(f"lookahead.{rule}.first.margin")
-    beside = "" if first is None else f" The first move's own square costs {alone(first, False)}."
-    blank = "" if margin.control is None else f"; untrained network {number(margin.control, False)}"
-    numbers = (
-        f"patching the square where its third move ends costs the first move {alone(margin, False)} log-odds more than "
-        f"matched squares do (n = {margin.n}, {rule} twins{blank})"
-    )
     if is_lookahead(subject):
-        size = ""
+        first, size = subject.get(f"lookahead.{rule}.first.margin"), ""
         if first is not None and first.estimate > 0 and margin.estimate < SMALL * first.estimate:
-            size = f", though small: {margin.estimate / first.estimate:.0%} of the first move's"
-        return f"{policy} shows look-ahead{size}: {numbers}.{beside}"
+            size = f", though small: {margin.estimate / first.estimate:.0%} of what the first move's own square does"
+        return f"{policy} shows look-ahead{size}."
+    if above_control(margin):
+        return (
+            f"No look-ahead was found in {policy}: what the square where its third move ends does, an untrained network "
+            "shows as well."
+        )
+    weighed = "does less for the first move than" if margin.high < 0 else "is not told from"
+    return f"No look-ahead was found in {policy}: the square where its third move ends {weighed} matched squares."
+
+
+def _patch_line(subject: Mapping[str, Finding], rule: str, margin: Finding) -> str:
+    """The third move's square, and how small an effect would have been shown."""
     least = subject.get(f"lookahead.{rule}.third.detectable")
     could = (
         ""
-        if least is None
-        else f" These cases would have shown {number(least.estimate, False)}, the same in every case, four times in five."
+        if least is None or is_lookahead(subject)
+        else f"; {number(least.estimate, False)}, the same in every case, would have been shown four times in five"
     )
-    forced = subject.get(f"lookahead.{rule}.third.forced")
-    part = ""
-    if forced is not None and forced.low > 0:
-        part = f" Where the reply is forced, one subset of several, it is {alone(forced, False)} (n = {forced.n})."
-    weighed = "which is less than they do" if margin.high < 0 else "which is not told from nothing"
-    return f"No look-ahead was found in {policy}: {numbers}, {weighed}.{could}{part}{beside}"
+    blank = "" if margin.control is None else f"; untrained network: {number(margin.control, False)}"
+    numbers = f"{alone(margin, False)[:-1]}{blank}]"
+    return (
+        f"Patching the square where its third move ends costs the first move {numbers} log-odds more than matched squares "
+        f"do (n = {margin.n}, {rule} twins{could})."
+    )
+
+
+def _probe_line(subject: Mapping[str, Finding]) -> str:
+    if "probe.third.gain.co_occurrence" not in subject:
+        return ""
+    verdict = (
+        "reads it better than every control"
+        if is_legible(subject)
+        else "is not shown to be better than every control"
+    )
+    control = subject.get("probe.third.control.co_occurrence")
+    beside = "" if control is None else f" ({number(control.estimate)})"
+    return (
+        f"A linear probe for the third move {verdict}: over one that knows the first move and the board alone{beside} it "
+        f"gains {alone(subject['probe.third.gain.co_occurrence'])}."
+    )
+
+
+def _play_line(subject: Mapping[str, Finding], puzzles: int) -> str:
+    return (
+        f"It solves {told(subject['play.overall'])} of {puzzles} puzzles."
+        if "play.overall" in subject
+        else ""
+    )
 
 
 def sections(subject: Mapping[str, Finding], rejected: Sequence[str]) -> list[dict[str, str]]:
@@ -118,7 +140,9 @@ def sections(subject: Mapping[str, Finding], rejected: Sequence[str]) -> list[di
         "filter": _filter_words(subject, rejected),
         "confidence": _confidence_words(subject),
         "value": _value_words(subject),
-        "lookahead": " ".join([*(_lookahead_words(subject, rule) for rule in RULES), _branch_words(subject)]),
+        "lookahead": "\n\n".join(
+            [*(_lookahead_words(subject, rule) for rule in RULES), _branch_words(subject)]
+        ),
         "probe": _probe_words(subject),
     }
     titles = {
@@ -203,15 +227,38 @@ def _lookahead_words(subject: Mapping[str, Finding], rule: str) -> str:
         for t in WORDS
         if f"lookahead.{rule}.{t}.margin" in subject
     ]
-    n = subject[f"lookahead.{rule}.third.margin"].n
-    words = f"By the {rule} rule (n = {n}), log-odds above matched squares: {'; '.join(margins)}."
-    for name, before in (
-        ("forced", "Third move, forced replies"),
-        ("usual", "Effect of its square beside the usual one"),
+    third = f"lookahead.{rule}.third"
+    n = subject[f"{third}.margin"].n
+    words = [f"By the {rule} rule (n = {n}), log-odds above matched squares: {'; '.join(margins)}."]
+    forced = subject.get(f"{third}.forced")
+    if forced is not None:
+        part = " (one subset of several)" if forced.low > 0 else ""
+        words.append(f"Third move, forced replies{part}: {told(forced, False)}.")
+    for name, before, percent in (
+        ("usual", "Effect of its square beside the usual one", False),
+        ("share", "Its margin as a share of the way from clean to corrupted", True),
+        ("shuffled", "With its own twin, and with those of other positions on the same squares", False),
     ):
-        if (f := subject.get(f"lookahead.{rule}.third.{name}")) is not None:
-            words += f" {before}: {told(f, False)}."
-    return words
+        if (f := subject.get(f"{third}.{name}")) is not None:
+            words.append(f"{before}: {told(f, percent)}.")
+    controls = (subject[i] for k in ("margin", "share", "shuffled") if (i := f"{third}.{k}") in subject)
+    return " ".join([*words, controls_said(controls, percent=False), _later_words(subject, third)])
+
+
+def _later_words(subject: Mapping[str, Finding], third: str) -> str:
+    """What the later blocks do, where a patch is no longer next to swapping the input."""
+    later, beyond = (subject.get(f"{third}.{k}") for k in ("later", "beyond_input"))
+    if later is None or beyond is None:
+        return ""
+    verdict = (
+        "they show more than swapping the input explains"
+        if above_control(later) and above_control(beyond)
+        else "that they do more than swapping the input explains is not shown"
+    )
+    return (
+        f"The later half of the blocks alone: {told(later, False)}, over block 0, next to swapping the input, "
+        f"{alone(beyond, False)}: {verdict}."
+    )
 
 
 def _branch_words(subject: Mapping[str, Finding]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.methods.chess.square_patch import SquareEffects, against_matched
+from goalscope.stats import Estimate
 from goalscope.studies.chess_lookahead.findings.made import SHAPES, Findings, detectable, word
 from goalscope.studies.chess_lookahead.measure.patches import SLOTS, TARGETS, matched_slots
 from goalscope.studies.chess_lookahead.measure.probes import halves
@@ -28,6 +29,8 @@ class Patched:
 
     strong: SquareEffects
     blank: SquareEffects
+    shuffled: SquareEffects
+    """of the network, with the twins of other positions"""
     level: np.ndarray
     """[C] int, equal where the positions are"""
     forced: np.ndarray
@@ -46,15 +49,21 @@ class Branches:
     """[C] int"""
 
 
-def chosen_layers(patched: Patched, target: str, seed: int) -> np.ndarray:
-    """[C] for each case the layer where the target is furthest above its matched squares in the half it is not in."""
+def margin_of(effects: SquareEffects, target: str) -> np.ndarray:
+    """[C, L] effect on the target's square minus the mean of its matched squares."""
+    return against_matched(effects, SLOTS[target], matched_slots(target))
+
+
+def chosen_layers(patched: Patched, target: str, seed: int, first: int = 0) -> np.ndarray:
+    """[C] for each case the layer, from `first` on, where the target is furthest above its matched squares in the half of
+    the cases that it is not in."""
     half = halves(patched.level, seed)
-    margin = against_matched(patched.strong, SLOTS[target], matched_slots(target))
-    layers = np.zeros(len(half), int)
+    margin = margin_of(patched.strong, target)
+    layers = np.full(len(half), first)
     for judged in (half, ~half):
         others = margin[~judged & np.isfinite(margin).any(1)]
         if len(others):
-            layers[judged] = np.nanmean(others, axis=0).argmax()
+            layers[judged] = first + np.nanmean(others[:, first:], axis=0).argmax()
     return layers
 
 
@@ -76,6 +85,8 @@ def patch_findings(found: Findings, subject: Subject, rule: str, patched: Patche
         _by_layer(found, subject, rule, target, patched, sites)
         _confirmed(found, subject, rule, target, patched, sites)
         _above(found, subject, rule, target, patched, sites)
+        _controls(found, subject, rule, target, patched, sites)
+    _later(found, subject, rule, patched, sites)
     _third_move(found, subject, rule, patched, sites)
 
 
@@ -91,7 +102,7 @@ def _by_layer(
             f"fall of the first move's log-odds when the square where the {WORDS[target]} ends is patched "
             f"after block {layer} ({rule} twins)",
             found.mean(np.where(has, effect[:, layer, SLOTS[target]], np.nan), patched.level),
-            found.mean(matched, patched.level), "matched squares", METHOD, UNIT, site,
+            found.mean(matched, patched.level), "matched squares", METHOD, UNIT, site, 0.0,
         )  # fmt: skip
 
 
@@ -100,15 +111,12 @@ def _confirmed(
 ) -> None:
     layers = chosen_layers(patched, target, found.about.seed)
     words, site = _said(layers, sites)
-    margins = [
-        _at(against_matched(effects, SLOTS[target], matched_slots(target)), layers)
-        for effects in (patched.strong, patched.blank)
-    ]
+    margins = [_at(margin_of(effects, target), layers) for effects in (patched.strong, patched.blank)]
     estimate, control = (found.mean(margin, patched.level) for margin in margins)
     found.add(
         subject, f"lookahead.{rule}.{target}.margin",
         f"effect of the {WORDS[target]}'s square minus that of its matched squares, {words} ({rule} twins)",
-        estimate, control, "untrained network, same squares", METHOD, UNIT, site,
+        estimate, control, "untrained network, same squares", METHOD, UNIT, site, 0.0,
     )  # fmt: skip
     for end, (shape, said) in SHAPES.items():
         found.add(
@@ -118,6 +126,65 @@ def _confirmed(
             detectable(margins[0], patched.level, shape), None, "a property of the data: it needs none",
             "the interval's rule on made data", UNIT, site,
         )  # fmt: skip
+
+
+def _controls(
+    found: Findings, subject: Subject, rule: str, target: str, patched: Patched, sites: list[str]
+) -> None:
+    """The margin beside controls that could fail: in shares of each network's own way, and with foreign twins."""
+    layers = chosen_layers(patched, target, found.about.seed)
+    words, site = _said(layers, sites)
+    ways = [_share_of_way(found, e, target, layers, patched.level) for e in (patched.strong, patched.blank)]
+    found.add(
+        subject, f"lookahead.{rule}.{target}.share",
+        f"margin of the {WORDS[target]}'s square as a share of the way from clean to corrupted, of each network its own, "
+        f"{words} ({rule} twins)",
+        ways[0], ways[1], "untrained network, of its own way", METHOD, "share of the way", site, 0.0,
+    )  # fmt: skip
+    own, foreign = (
+        found.mean(_at(margin_of(e, target), layers), patched.level)
+        for e in (patched.strong, patched.shuffled)
+    )
+    found.add(
+        subject, f"lookahead.{rule}.{target}.shuffled",
+        f"margin of the {WORDS[target]}'s square with each position's own twin, {words} ({rule} twins)",
+        own, foreign, "twins of other positions, same squares", METHOD, UNIT, site, 0.0,
+    )  # fmt: skip
+
+
+def _share_of_way(
+    found: Findings, effects: SquareEffects, target: str, layers: np.ndarray, level: np.ndarray
+) -> Estimate | None:
+    """Margins towards the corrupted run, over the distances between clean and corrupted; None where there are none."""
+    margin, way = _at(margin_of(effects, target), layers), effects.clean - effects.corrupted
+    there = np.isfinite(margin)
+    return found.ratio((margin * np.sign(way))[there], np.abs(way)[there], level[there])
+
+
+def _later(found: Findings, subject: Subject, rule: str, patched: Patched, sites: list[str]) -> None:
+    """The third move's square in the later half of the blocks, and what these add to the first block.
+
+    A patch after the first block is next to swapping the input around the square: it says little of looking ahead.
+    """
+    if len(sites) < 2:
+        return
+    layers = chosen_layers(patched, "third", found.about.seed, first=(len(sites) + 1) // 2)
+    words, site = _said(layers, sites)
+    own, blank = (_at(margin_of(e, "third"), layers) for e in (patched.strong, patched.blank))
+    found.add(
+        subject, f"lookahead.{rule}.third.later",
+        f"margin of the third move's square in the later half of the blocks, {words} ({rule} twins)",
+        found.mean(own, patched.level), found.mean(blank, patched.level), "untrained network, same squares", METHOD, UNIT,
+        site, 0.0,
+    )  # fmt: skip
+    found.add(
+        subject, f"lookahead.{rule}.third.beyond_input",
+        f"margin of the third move's square in the later half of the blocks minus that after block 0, next to swapping the "
+        f"input; {words} ({rule} twins)",
+        found.mean(own - margin_of(patched.strong, "third")[:, 0], patched.level),
+        found.mean(blank - margin_of(patched.blank, "third")[:, 0], patched.level), "untrained network, same squares",
+        METHOD, UNIT, site, 0.0,
+    )  # fmt: skip
 
 
 def _above(
@@ -146,7 +213,7 @@ def _third_move(found: Findings, subject: Subject, rule: str, patched: Patched, 
     """The other controls: lines that are not forced, and the square that usually follows such a first move."""
     layers = chosen_layers(patched, "third", found.about.seed)
     _, site = _said(layers, sites)
-    margin = _at(against_matched(patched.strong, SLOTS["third"], matched_slots("third")), layers)
+    margin = _at(margin_of(patched.strong, "third"), layers)
     forced, level = patched.forced, patched.level
     found.add(
         subject, f"lookahead.{rule}.third.forced",
@@ -185,7 +252,7 @@ def branch_findings(
             f"either of two mates suffices ({tried} puzzles, those with a twin): effect of the square of {words}, mean "
             f"over all blocks",
             found.mean(values, branches.level), found.mean(matched, branches.level), "matched squares", METHOD, UNIT,
-            f"{sites[0]} to {sites[-1]}",
+            f"{sites[0]} to {sites[-1]}", 0.0,
         )  # fmt: skip
 
 

@@ -242,13 +242,19 @@ def patch_cases(
     sites: Sequence[str],
     *,
     together: bool = False,
+    twins: Sequence[chess.Board] | None = None,
 ) -> SquareEffects:
     """Patches squares [N, S] (board numbering) of each case; the metric is the log-odds of the right first move.
+
+    Args:
+        player, cases, squares, sites, together: as in `patch_squares`.
+        twins: the boards whose activations are taken, one a case; None takes each case's own twin.
 
     Raises:
         ValueError: the network's input format turns a twin another way than its position, so their squares differ.
     """
-    boards, twins = [case.board for case in cases], [case.twin.board for case in cases]
+    boards = [case.board for case in cases]
+    twins = [case.twin.board for case in cases] if twins is None else list(twins)
     states = from_boards(boards, player.depth), from_boards(twins, player.depth)
     turned = [player.module.transforms(state) for state in states]
     if (turned[0] != turned[1]).any():
@@ -269,3 +275,19 @@ def patch_cases(
 
     clean, corrupted = (player.module.encode(state) for state in states)
     return patch_squares(player.module, clean, corrupted, sites, own, log_odds, together=together)
+
+
+def other_twins(player: Player, cases: Sequence[Case], seed: int) -> np.ndarray:
+    """[N] for each case another one, whose twin stands in for its own; -1 where none is turned as it is.
+
+    All are in one circle, drawn at random, so that each twin is used once: what is left of an effect with them asks for no
+    more than foreign activations on the square.
+    """
+    turned = player.module.transforms(from_boards([case.board for case in cases], player.depth))
+    order = np.full(len(cases), -1)
+    rng = np.random.default_rng([seed, 5])
+    for way in np.unique(turned):
+        same = rng.permutation(np.flatnonzero(turned == way))
+        if len(same) > 1:
+            order[same] = np.roll(same, -1)
+    return order

@@ -17,6 +17,7 @@ from goalscope.studies.chess_lookahead.measure.patches import (
     case_squares,
     find_cases,
     lookahead_lines,
+    other_twins,
     patch_cases,
 )
 from goalscope.studies.chess_lookahead.measure.player import Player
@@ -24,7 +25,7 @@ from goalscope.studies.chess_lookahead.measure.probes import measure_mate, measu
 from goalscope.studies.chess_lookahead.setup import Table
 from goalscope.worlds.chess.puzzles import Puzzle
 
-BRANCHES = "branches"
+BRANCHES, SHUFFLED = "branches", "shuffled"
 LEAST_MATES = 24
 """lines that end in mate, and that do not, which the probe for mate needs"""
 LEAST_LINES = 48
@@ -95,12 +96,17 @@ def restored_cases(arrays: Mapping[str, np.ndarray], name: str) -> list[Case]:
 def patches_stage(
     cases: Sequence[Case], offsets: np.ndarray, players: Mapping[str, Player], sites: Sequence[str], seed: int
 ) -> dict[str, np.ndarray]:
-    """Effects of every slot on each network, under its key; see `restored_effects`."""
+    """Effects of every slot on each network, under its key, and on 'strong' with other cases' twins, under `SHUFFLED`;
+    see `restored_effects`."""
     squares = np.stack([case_squares(case, offsets, seed) for case in cases])
     arrays = {}
     for key, player in players.items():
         arrays |= _effect_arrays(key, patch_cases(player, cases, squares, sites))
-    return arrays
+    strong = players["strong"]
+    order = other_twins(strong, cases, seed)
+    twins = [cases[k if k >= 0 else i].twin.board for i, k in enumerate(order)]
+    foreign = np.where(order[:, None] >= 0, squares, -1)
+    return arrays | _effect_arrays(SHUFFLED, patch_cases(strong, cases, foreign, sites, twins=twins))
 
 
 def branches_stage(
