@@ -47,6 +47,10 @@ def test_the_shortest_path_to_the_cheese_is_reported_as_what_it_is(cheese: tuple
     assert found["reach.overall"].estimate == pytest.approx(1, abs=1e-6)
     assert found["reach.corner.top_left"].estimate == pytest.approx(1, abs=1e-6)
     assert found["decision.cheese_first"].estimate == pytest.approx(1, abs=1e-6)
+    # An untrained network wanders: no number of it could have failed the claim.
+    walk = next(f for f in outcome.findings if f.id == "reach.overall" and f.policy == "untrained")
+    assert found["reach.overall"].floor == walk.control and walk.control_name == "uniform random walk"
+    assert found["reach.overall"].control_could_differ is False and walk.control_could_differ is None
     assert outcome.headline.startswith(
         "rule-cheese pursues the cheese; that the top-right corner draws it is not shown."
     )

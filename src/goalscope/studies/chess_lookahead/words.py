@@ -140,9 +140,7 @@ def sections(subject: Mapping[str, Finding], rejected: Sequence[str]) -> list[di
         "filter": _filter_words(subject, rejected),
         "confidence": _confidence_words(subject),
         "value": _value_words(subject),
-        "lookahead": "\n\n".join(
-            [*(_lookahead_words(subject, rule) for rule in RULES), _branch_words(subject)]
-        ),
+        "lookahead": " ".join([*(_lookahead_words(subject, rule) for rule in RULES), _branch_words(subject)]),
         "probe": _probe_words(subject),
     }
     titles = {

@@ -31,6 +31,7 @@ from goalscope.studies.maze_goal import figures as maze_figures
 from goalscope.studies.maze_goal import words as maze_words
 from goalscope.studies.maze_goal.findings.algorithms import algorithms
 from goalscope.studies.maze_goal.findings.behaviour import Answers, answers, behaviour_findings, uniform
+from goalscope.studies.maze_goal.findings.beside import beside_findings
 from goalscope.studies.maze_goal.findings.decision import decision_findings, regress
 from goalscope.studies.maze_goal.findings.training import training_findings
 from goalscope.studies.maze_goal.findings.value import agreement_findings
@@ -109,7 +110,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         found = {p.name: found.get(p.name) or _measured(p, levels, run, kept, say) for p in policies}
         history = _history(policy, (world, near), policies[-1], options, run, kept, about, say)
         say("findings")
-        made = _conclude(policy, found, told, levels, history, about)
+        made = _conclude(policies, found, told, levels, history, about)
         return frame.finish(run, out, made, provenance, _command(options), say)
 
 
@@ -145,19 +146,28 @@ def _key(policy: Policy, levels: Levels, what: Callable) -> str | None:
 
 
 def _conclude(
-    policy: Policy, found: dict[str, Measured], told: dict[str, Answers], levels: Levels, history: list[Finding],
+    compared: list[Policy], found: dict[str, Measured], told: dict[str, Answers], levels: Levels, history: list[Finding],
     about: About,
 ) -> Conclusion:  # fmt: skip
-    """Headline, sections, findings and figures, all from what was measured; `told` are answers that are known already."""
+    """Headline, sections, findings and figures, all from what was measured; `told` are answers that are known already.
+
+    The first of those compared is the policy in question, the last its untrained control.
+    """
+    policy = compared[0]
     subject, blank = found[policy.name], found[CONTROL]
     findings: list[Finding] = []
     chance = uniform(blank)
     told = {chance.name: answers(chance, about.seed), **told}
+    floors = told[chance.name]
     for name, measured in found.items():
-        mine = told.get(name) or answers(measured, about.seed)
-        control = CONTROL if measured is not blank else chance.name
-        findings += behaviour_findings(measured, mine, control, told[control], about)
+        told[name] = told.get(name) or answers(measured, about.seed)
+        if measured is blank:
+            findings += behaviour_findings(measured, told[name], chance.name, floors, about)
+        else:
+            findings += behaviour_findings(measured, told[name], CONTROL, told[CONTROL], about, floors)
         findings += agreement_findings(measured, about)
+    trained = {p.name: p for p in compared[1:-1]}
+    findings += beside_findings(subject, policy, trained, told, floors, about)
     fits: dict[str, dict[str, AlgorithmComparison]] = {}
     regressions: dict[str, DecisionRegression | str] = {}
     for name, measured in counted(found.items(), "what describes each policy", "policies"):
@@ -171,16 +181,11 @@ def _conclude(
         else:
             findings += decision_findings(measured, fit, about)
     about_it = {f.id: f for f in findings if f.policy == policy.name}
-    others = [
-        f for f in findings if f.id == "reach.corner_instead" and f.policy not in (policy.name, CONTROL)
-    ]
     chosen, fit = maze_figures.chosen_levels(subject), regressions[policy.name]
     return Conclusion(
         title=f"What does {policy.name} pursue?",
         headline=maze_words.headline(about_it),
-        sections=maze_words.sections(
-            about_it, fit, fits[policy.name], [rule for _, rule in chosen], history, others
-        ),
+        sections=maze_words.sections(about_it, fit, fits[policy.name], [rule for _, rule in chosen], history),
         findings=findings + history,
         figures=list(_figures(policy, subject, levels, findings, fit, chosen, history)),
         shown=maze_figures.SHOWN,

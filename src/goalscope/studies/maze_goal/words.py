@@ -8,7 +8,7 @@ from goalscope.evidence.finding import Finding
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison
 from goalscope.methods.behaviour.decision import DecisionRegression
 from goalscope.studies.maze import title
-from goalscope.studies.words import alone, number, told
+from goalscope.studies.words import alone, controls_said, headed, number, told
 
 EVERYWHERE = "everywhere"
 _CORNER = "that the top-right corner draws it"
@@ -37,7 +37,7 @@ def headline(subject: Mapping[str, Finding]) -> str:
         "With the cheese in the top-left or bottom-right corner of the largest mazes, it comes to the top-right corner "
         f"first in {told(corner)}, and to the third corner, where only wandering leads, in {number(third.estimate)}.",
     ]
-    return "\n\n".join(lines)
+    return headed(*lines)
 
 
 def verdict(subject: Mapping[str, Finding]) -> str:
@@ -117,7 +117,6 @@ def sections(
     fits: Mapping[str, AlgorithmComparison],
     figures: Sequence[str],
     history: Sequence[Finding],
-    compared: Sequence[Finding],
 ) -> list[dict[str, str]]:
     """The report's sections: key, title, question and a one-sentence answer.
 
@@ -127,7 +126,6 @@ def sections(
         fits: as in `headline`.
         figures: names of the levels drawn in section 2.
         history: findings on the snapshots of the training, if any.
-        compared: the other trained policies' `reach.corner_instead`.
     """
     top_left, bottom_right = subject["reach.corner.top_left"], subject["reach.corner.bottom_right"]
     near = subject.get("reach.ends_near_corner")
@@ -136,7 +134,7 @@ def sections(
         f"{told(subject['reach.top_right_region'])}; in the top-left corner of the largest mazes {told(top_left)}, in the "
         f"bottom-right {told(bottom_right)}."
         + (f" Where it misses the cheese, it ends near the top-right corner in {told(near)}." if near else "")
-        + _compared_words(compared),
+        + _beside_words(subject),
         "field": f"The cheese changes {told(subject['field.cheese_changes'])} of the moves (total variation)."
         + (f" Mazes drawn: {', '.join(figures)} P(cheese)." if figures else ""),
         "decision": _decision_words(fit, subject.get("decision.chain.steps_cheese_decision")),
@@ -168,10 +166,17 @@ def sections(
     return [{"key": k, "title": t, "question": q, "answer": answers[k]} for k, (t, q) in titles.items()]
 
 
-def _compared_words(compared: Sequence[Finding]) -> str:
-    """The other agents' choice, which says what could have come out."""
-    said = ", ".join(f"{f.policy} {number(f.estimate)}" for f in compared)
-    return f" The top-right corner first in place of a cheese in another corner: {said}." if said else ""
+def _beside_words(subject: Mapping[str, Finding]) -> str:
+    """For the cheese's pull and for the corner in place of the cheese: which controls could have come out otherwise."""
+    said = []
+    for name, words in (
+        ("cheese_pull", "The cheese's pull"),
+        ("corner_instead", "The corner in place of the cheese"),
+    ):
+        beside = [f for i, f in subject.items() if i.startswith("reach.beside.") and i.endswith(f".{name}")]
+        if (own := subject.get(f"reach.{name}")) is not None and (told := controls_said([own, *beside])):
+            said.append(f" {words}. {told}")
+    return "".join(said)
 
 
 def _explanation_words(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmComparison]) -> str:

@@ -10,7 +10,7 @@ from goalscope.studies.maze_internals.findings.steering import KEPT, verdict
 from goalscope.studies.maze_internals.measure.channels import TOGETHER
 from goalscope.studies.maze_internals.measure.steering import CUTS
 from goalscope.studies.maze_internals.setup import Setup
-from goalscope.studies.words import told
+from goalscope.studies.words import controls_said, headed, told
 
 Table = Mapping[str, Finding]
 
@@ -55,7 +55,7 @@ def headline(setup: Setup, table: Table) -> str:
             else "which says nothing: the untrained network gives as much."
         ),
     ]
-    return "\n\n".join(lines)
+    return headed(*lines)
 
 
 def sections(setup: Setup, table: Table, gated: ProbeReport | str) -> list[dict[str, str]]:
@@ -208,6 +208,7 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
             if beyond(middle)
             else "Random weights leave it as readable: the probe is no evidence of anything learned."
         )
+        + f" {controls_said([middle, seen])}"
         + f" Another square written along the probes' directions is then read in {told(written['read'])} and changes "
         f"P(reach it) by {told(written['reach_target'])}, a cheese that really moves by {told(written['ceiling'])}; "
         f"{told(written['off_manifold'])} of the written cells are extraordinary.",
@@ -220,7 +221,8 @@ def _answers(setup: Setup, table: Table, gated: ProbeReport | str) -> dict[str, 
         f"{told(table['steer.cheese.plus_1'])}. The vector of another maze with its cheese in the same place: "
         f"{told(table['steer.transfer.same_place'])}. Top-right vector added: "
         f"{told(table['steer.corner.plus_1'])}, subtracted: "
-        f"{told(table['steer.corner.minus_1'])}.",
+        f"{told(table['steer.corner.minus_1'])}. "
+        + controls_said([table["steer.cheese.cheese_pull"], table["steer.transfer.same_place"]]),
         "cut": f"At a loss of at most {1 - KEPT:.0%} of the top-right attainment, judged on held-out mazes by both "
         "intervals: " + " ".join(_cut_words(table, n) for n in CUTS),
         "ablate": f"Cheese vector subtracted: {told(table['ablate.cheese.corner_pull_kept'])} of the corner's "

@@ -158,7 +158,7 @@ def sections(setup: Setup, table: Table, found: Found) -> list[dict[str, str]]:
         "solve": _solve_words(setup, table, found),
         "thinking": _thinking_words(setup, table, found),
         "cycles": _cycle_words(setup, table),
-        "probe": "\n\n".join(_probe_words(setup, table, found, target) for target in TARGETS),
+        "probe": " ".join(_probe_words(setup, table, found, target) for target in TARGETS),
         "plan": _plan_words(table),
         "write": _write_words(table, found),
         "larger": _larger_words(setup, table),

@@ -160,7 +160,12 @@ def answers(found: Measured, seed: int) -> Answers:
 
 
 def behaviour_findings(
-    found: Measured, mine: Answers, control: str, controls: Answers, about: About
+    found: Measured,
+    mine: Answers,
+    control: str,
+    controls: Answers,
+    about: About,
+    floors: Answers | None = None,
 ) -> list[Finding]:
     """The answers as findings, each beside that of the control, where it has one.
 
@@ -170,10 +175,12 @@ def behaviour_findings(
         control: the control's name.
         controls: its `answers`.
         about: origin of the findings.
+        floors: `answers` of the uniform walk, of which an untrained network may not differ; None for its own findings.
     """
     made = []
     for name, (question, estimate) in mine.items():
         method = "exact chain" if not name.startswith("field.") else "exact move probabilities"
         beside = controls[name][1] if name in controls else None
-        made.append(finding(name, question, estimate, beside, control, method, found, about))
+        floor = floors[name][1].estimate if floors and name in floors else None
+        made.append(finding(name, question, estimate, beside, control, method, found, about, floor=floor))
     return made

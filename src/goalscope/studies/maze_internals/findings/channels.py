@@ -58,7 +58,7 @@ def _share(setup: Setup, found: dict[str, np.ndarray], chosen: Selection) -> Fin
     return finding(
         "channels.carry_goal", f"share of the {channels} channels whose swap with the same maze, cheese elsewhere, "
         "changes P(reach the cheese): found on discovery mazes and confirmed on held-out mazes",
-        Estimate(share, share, share, channels), None,
+        Estimate.bare(share, channels), None,
         f"null by construction: of those confirmed at most {chosen.rate:.0%} are expected to be false",
         f"{len(chosen.found)} found on discovery mazes; {power}; {most}", setup.policy, setup.about,
         "share of channels", site,

@@ -51,6 +51,7 @@ def _probe_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Find
                 f"probe.{what}.{name}", f"linear probe at {site}: {words} read right, held-out mazes",
                 share(f"policy.{site}", what), share(f"untrained.{site}", what), "the same probe on the untrained network",
                 "ridge probe onto rows or columns, split by level", policy, about, "share of mazes", site,
+                float(reads[what](found[f"permuted.policy.{site}"]).mean()),
             )  # fmt: skip
         yield finding(
             f"probe.{what}.observation", f"linear probe on the raw observation: {words} read right, held-out mazes",

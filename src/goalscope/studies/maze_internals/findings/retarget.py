@@ -47,6 +47,7 @@ def _moved(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
                 f"it), {words}",
                 _mean(setup, found[f"move.{key}"][rows], level[rows]), _mean(setup, found["move.floor"][rows], level[rows]),
                 "noise of equal norm on the same activations", edit, policy, about, UNIT, site,
+                None if key == "bare" else float(found["move.bare"][rows].mean()),
             )  # fmt: skip
     for suffix, key in (("", "success"), (".ceiling", "ceiling")):
         yield finding(
@@ -74,6 +75,7 @@ def _corners(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Finding]:
                 f"the {words} corner: "
                 "P(reach it)", columns[key], columns["floor"], "noise of equal norm on the same activations",
                 "goal moved, edit chosen on other mazes", setup.policy, setup.about, UNIT, setup.layout.middle,
+                None if key == "bare" else columns["bare"].estimate,
             )  # fmt: skip
 
 

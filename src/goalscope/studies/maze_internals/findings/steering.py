@@ -42,28 +42,28 @@ def _vector_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Fin
             yield finding(
                 f"steer.{goal}.{name_of(dose)}", f"{dose:+g} times the {words}: change of P(reach the {goal})",
                 _mean(setup, own[i] - base), _mean(setup, random[i] - base), noise,
-                "each maze's own vector, held-out mazes", policy, about, unit, site,
+                "each maze's own vector, held-out mazes", policy, about, unit, site, 0.0,
             )  # fmt: skip
     minus = DOSES.index(-1.0)
     base, own, random = (found[f"cheese.{k}"] for k in ("base", "own", "random"))
     yield finding(
         "steer.cheese.cheese_pull", "the cheese vector subtracted: change of P(reach the cheese)",
         _mean(setup, own[minus] - base), _mean(setup, random[minus] - base), noise,
-        "each maze's own vector, held-out mazes", policy, about, unit, site,
+        "each maze's own vector, held-out mazes", policy, about, unit, site, 0.0,
     )  # fmt: skip
     without, corner_at = found["corner.base"], found["cheese.corner"]
     yield finding(
         "steer.cheese.solving_loss",
         "P(reach the top-right corner without cheese) minus the same with the cheese there and its vector subtracted",
         _mean(setup, without - corner_at[minus]), _mean(setup, without - corner_at[-1]), noise,
-        "each maze's own vector, held-out mazes", policy, about, unit, site,
+        "each maze's own vector, held-out mazes", policy, about, unit, site, 0.0,
     )  # fmt: skip
     dose, gain, noisy = strongest(found)
     yield finding(
         "steer.best.cheese_change",
         f"the cheese vector at dose {dose:+g}, for {'more' if dose > 0 else 'less'} cheese: change of P(reach the cheese) "
         "in the wanted direction", _mean(setup, gain), _mean(setup, noisy), "a random vector of equal norm",
-        "the strongest dose on discovery mazes, judged on held-out ones", policy, about, unit, site,
+        "the strongest dose on discovery mazes, judged on held-out ones", policy, about, unit, site, 0.0,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def _transfer_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[F
         "another maze's cheese vector, its cheese on the same square, subtracted: change of P(reach the cheese)",
         _mean(setup, found["cheese.same"][minus] - base), _mean(setup, found["cheese.other"][minus] - base),
         "another maze's vector with its cheese elsewhere", "held-out mazes", policy, about,
-        "difference of probabilities", site,
+        "difference of probabilities", site, 0.0,
     )  # fmt: skip
     for layer, own, random in zip(
         setup.layout.layers, found["layers.own"], found["layers.random"], strict=True
@@ -97,7 +97,7 @@ def _transfer_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[F
             f"steer.layer.{layer.replace('.', '_').lower()}",
             f"the cheese vector subtracted at {layer}: change of P(reach the cheese)",
             _mean(setup, own - base), _mean(setup, random - base), f"a random vector of equal norm at {layer}",
-            "held-out mazes", policy, about, "difference of probabilities", layer,
+            "held-out mazes", policy, about, "difference of probabilities", layer, 0.0,
         )  # fmt: skip
     none, first, second, both = found["together"]
     yield finding(

@@ -112,7 +112,7 @@ def _weight_findings(setup: Setup, found: dict[str, np.ndarray]) -> Iterator[Fin
         yield finding(
             f"flipped.weights.{str(layer).replace('.', '_')}",
             f"relative change of the weights of {layer} by the flipped reward",
-            Estimate(value, value, value, 1), Estimate(control, control, control, 1),
+            Estimate.bare(value, 1), Estimate.bare(control, 1),
             "the greater of both control finetunings", "norm of the change over norm of the weights; one network", policy,
             about, "ratio", str(layer),
         )  # fmt: skip
