@@ -23,11 +23,11 @@ TEXT = """
 class Without(Maze):
     """The protocol and nothing else: what has no getter is not there."""
 
-    things = agent = free = move = remove = add = move_agent = property()
+    things = agent = free = move = remove = add = move_agent = property()  # pyright: ignore[reportAssignmentType]
 
 
 class NothingToJudgeBy(Maze):
-    things = agent = free = property()
+    things = agent = free = property()  # pyright: ignore[reportAssignmentType]
 
 
 class AgentsByOne(Maze):

@@ -132,7 +132,7 @@ def test_in_mazes_the_cheese_is_told_from_the_corner_where_it_always_lies_near(
 
 def test_the_value_of_the_shortest_way_rises_on_it(mazes: Maze, tmp_path: Path) -> None:
     found = by_id(run(Handwritten("cheese", 7, 0.05), tmp_path / "value", mazes, levels=20))
-    assert found["value.agreement.all"].estimate > 0.99
+    assert found["value.agreement.states"].estimate > 0.99
 
 
 class Remembers(nn.Module):

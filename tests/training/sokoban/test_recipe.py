@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,7 +113,7 @@ def test_ppo_goes_on_from_imitation(tmp_path):
 def player(folder: Path, seed: int) -> str:
     """The path of a tiny untrained player; all of them lie in folders called policy."""
     torch.manual_seed(seed)
-    architecture = {"layers": 1, "ticks": 1, "channels": 4, "hidden": 8}
+    architecture: dict[str, Any] = {"layers": 1, "ticks": 1, "channels": 4, "hidden": 8}
     world = {"name": "sokoban", "size": 6, "boxes": 1}
     save(
         folder / "policy",

@@ -271,6 +271,6 @@ def value_finding(policy: Policy, mine: Answers, asked: Asked, about: About) -> 
     )
     shuffled = f"none: values shuffled over a level's states agree in {result.shuffled.estimate:.1%}, but are not smooth"
     return [finding(
-        "value.agreement.all", "how often the most probable move is the one of the highest next value, all states",
+        "value.agreement.states", "how often the most probable move is the one of the highest next value, all states",
         result.agreement, None, shuffled, "value-policy agreement", policy, about, "share of states",
     )]  # fmt: skip
