@@ -92,7 +92,7 @@ def sections(
         "map": _map_words(found),
         "rule": f"Not answered: {fit}." if isinstance(fit, str) else _rule_words(fit),
         "value": f"In {told(found['value.agreement.states']).partition(';')[0]} of states. Whether the two are related is "
-        "not tested." if "value.agreement.states" in found else "Not answered: no exact chain, or the policy gives no value.",
+        "not tested." if "value.agreement.states" in found else "Not answered: no exact chain, or no value.",
     }  # fmt: skip
     if "end.start" in found:
         answers["end"] = f"At the end it is where it began in {told(found['end.start'])} of levels."
