@@ -201,6 +201,8 @@ def recompute_from(
     except Untraceable as error:
         warn_untraceable(module, error)
         return _by_full_forwards(module, site, arguments, made)
+    # As the run left it: a module may keep something of its first forward.
+    made = replace(made, under=(settings_of(module), precision()), trace=recording.trace)
 
     def run(value: Tensor) -> Any:
         if (settings_of(module), precision()) != made.under:
@@ -214,7 +216,6 @@ def recompute_from(
         return recording.run(site, value)
 
     steps = len(recording.plans[site].steps)
-    made = replace(made, trace=recording.trace)
     return Remainder(site, recording.value(site).clone(), recording.output, run, steps, made)
 
 
