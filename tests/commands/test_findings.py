@@ -129,7 +129,7 @@ def test_json_has_everything_and_sql_chooses(here: Path, call: Callable[..., Don
     rows = json.loads(call("findings", "--json").stdout)
     assert [row["id"] for row in rows] == ["reach.overall", "reach.x"]
     assert (
-        rows[0]["run"] == "one" and rows[0]["estimate"] == 0.8 and len(rows[0]) == 24 and rows[0]["standing"]
+        rows[0]["run"] == "one" and rows[0]["estimate"] == 0.8 and len(rows[0]) == 25 and rows[0]["standing"]
     )
     sql = (
         "SELECT sum(n) AS n, 0.0/0 AS gone, DATE '2023-01-02' AS day, 1.5::DECIMAL(3,1) AS d, [id] AS ids FROM findings "

@@ -12,7 +12,6 @@ from goalscope.methods.behaviour.reach import reach_probability
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.handwritten import RULES, limited_scores, right_hand_scores, rule_scores, ways_of
 from goalscope.rollout import Fields, sample_walks
-from goalscope.studies.checks import check_maze_world
 from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, MazeState
 from goalscope.worlds.maze.paths import decision_square, distances, top_right
@@ -36,13 +35,14 @@ def study_worlds(
     """The world with the cheese anywhere, and the same with the cheese in the top-right 5 x 5.
 
     Args:
-        policy: that will act in it. world: 'maze' or 'procgen'. distribution: Procgen's. size: side of the maze world,
-            where the network does not say it by an attribute `size`.
+        policy: that will act in it.
+        world: 'maze' or 'procgen', as `checks.check_maze_world` has found it.
+        distribution: Procgen's.
+        size: side of the maze world, where the network does not say it by an attribute `size`.
 
     Raises:
-        ValueError: another world, or one that does not fit the policy or the distribution.
+        ValueError: a world that does not fit the policy.
     """
-    check_maze_world(world, distribution)
     if world == "procgen":
         from goalscope.worlds.procgen import ProcgenMaze
 

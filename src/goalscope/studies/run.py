@@ -24,6 +24,8 @@ STUDIES = {
 """name on the command line -> folder"""
 SUBJECT = {"chess": "strong"}
 """study -> its option for the policy in question, where that is not 'policy'"""
+NEEDED = {"chess": ("puzzles",), "goals": ("world",)}
+"""study -> options that have no default, said before anything heavy is imported"""
 
 
 def study(
@@ -45,22 +47,25 @@ def study(
     """
     if name not in STUDIES:
         raise KeyError(f"there is no study {name!r}{_near(name, STUDIES)}; there are {', '.join(STUDIES)}")
-    refuse_early(name, options.get(SUBJECT.get(name, "policy"), policy), options)
-    module = import_module(f"goalscope.studies.{STUDIES[name]}.study")
-    known = {field.name: field for field in fields(module.Options)}
+    own = SUBJECT.get(name, "policy")
     if policy is not None:
-        own = SUBJECT.get(name, "policy")
         if own in options:
             raise TypeError(
                 f"study {name!r} was given two policies, policy={policy!r} and {own}={options[own]!r}"
             )
         options = {own: policy, **options}
+    for option in NEEDED.get(name, ()):
+        if option not in options:
+            raise TypeError(f"study {name!r} needs the option {option!r}")
+    refuse_early(name, options.get(own), options)
+    module = import_module(f"goalscope.studies.{STUDIES[name]}.study")
+    known = {field.name: field for field in fields(module.Options)}
     for option in options:
         if option not in known:
             raise TypeError(
                 f"study {name!r} has no option {option!r}{_near(option, known)}; it has {', '.join(known)}"
             )
-    for option, field in known.items():
+    for option, field in known.items():  # what is needed beside `NEEDED`, such as the policy itself
         if option not in options and field.default is MISSING and field.default_factory is MISSING:
             raise TypeError(f"study {name!r} needs the option {option!r}")
     with compiling_said(say):

@@ -24,6 +24,7 @@ from goalscope.progress import counted
 from goalscope.rollout import fields
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
+from goalscope.studies.checks import check_maze_world
 from goalscope.studies.frame import CONTROL, Conclusion, Placed, Say
 from goalscope.studies.kept import key_of
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
@@ -94,6 +95,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_levels(options.first_level, options.levels)
     frame.check_seed(options.seed)
     policy = frame.given(options.policy, options.device)
+    check_maze_world(options.world, options.distribution)
     world, near = study_worlds(policy, options.world, options.distribution, options.size)
     policies = _compared(policy, world, options)
     about = frame.about(world_words(world, options.distribution), options.seed)

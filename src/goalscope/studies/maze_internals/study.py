@@ -13,6 +13,7 @@ from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies.checkpoint import Policy
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
+from goalscope.studies.checks import check_maze_world
 from goalscope.studies.frame import Conclusion, Say
 from goalscope.studies.maze import DEFAULT_POLICY, study_worlds, world_words
 from goalscope.studies.maze_internals import figures as internals_figures
@@ -68,6 +69,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_number("--first-level", options.first_level, 0, 2**30)
     frame.check_seed(options.seed)
     policy = frame.given(options.policy)
+    check_maze_world(options.world, options.distribution)
     world, _ = study_worlds(policy, options.world, options.distribution)
     blank = frame.control_of(policy, options.seed)
     about = frame.about(world_words(world, options.distribution), options.seed, options.quick)
