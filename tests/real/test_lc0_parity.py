@@ -190,7 +190,9 @@ def test_saved_by_us_it_is_the_same_network(name: str, tmp_path: Path):
 
 
 def test_pinned_sha256_is_that_of_the_files():
-    for name, source in SOURCES.items():
+    ours = {name: source for name, source in SOURCES.items() if (FOLDER / f"{name}.pb.gz").is_file()}
+    assert set(ours) == {"maia-1100", "maia-1500", "maia-1900"}
+    for name, source in ours.items():
         path = FOLDER / f"{name}.pb.gz"
         assert load(path).sha256 == source.sha256
         assert path.stat().st_size == source.size
