@@ -153,7 +153,7 @@ def test_quick_runs_are_left_out_by_name(tmp_path: Path):
 def test_a_control_at_its_floor_is_not_shown_to_be_able_to_come_out_otherwise(
     interval, control, floor, expected
 ):
-    assert could_differ(*interval, *control, floor) is expected
+    assert could_differ(interval[0], interval[1], control[0], control[1], floor) is expected
 
 
 def test_a_finding_says_whether_its_control_could_have_come_out_otherwise(tmp_path: Path):

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from goalscope.activations.tree import first_names
+
 Inputs = Tensor | np.ndarray | list[Any] | tuple[Any, ...]
 """what `as_inputs` takes"""
 _HALF = (torch.float16, torch.bfloat16)
@@ -44,8 +46,10 @@ def as_inputs(given: Inputs, module: nn.Module) -> tuple[Any, ...]:
 def _sample(module: nn.Module) -> tuple[int, ...] | None:
     """The shape of one observation, where the module has the side of its square world; None elsewhere."""
     size = getattr(module, "size", None)
-    first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
-    return None if first is None or type(size) is not int else (first.in_channels, size, size)
+    if type(size) is not int:
+        return None
+    first = next((layer for layer in first_names(module) if isinstance(layer, nn.Conv2d)), None)
+    return None if first is None else (first.in_channels, size, size)
 
 
 def as_tensor(name: str, given: Any, wanted: str) -> Tensor:
