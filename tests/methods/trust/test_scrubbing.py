@@ -114,6 +114,12 @@ def test_where_the_module_is_no_better_than_a_random_output_nothing_can_be_recov
 
     assert scrub(Circuit(), X, PARITY, right).recovered is None
 
+    def wrong(output, rows):
+        return (output != X[rows, 2]).float()
+
+    says = Circuit(lambda pair, c: c + 0 * pair)
+    assert scrub(says, X, Hypothesis({"c": Part("c", bit(2))}, ("c",)), wrong).recovered is None
+
 
 def test_divergence_cannot_cancel():
     """Logits that are turned for half of the inputs: the mean margin stays 0, the divergence is that of the two."""

@@ -248,6 +248,42 @@ def test_a_killed_study_goes_on_and_gives_the_same_file(
     assert files[0].read_bytes() == files[1].read_bytes() and len(read_findings(files[0])) > 10
 
 
+class Longer(Mute):
+    """The same name, other rules."""
+
+    def step(self, state, actions):
+        return super().step(state, actions)
+
+
+def test_a_killed_study_of_another_goal_or_world_under_the_same_name_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, calls = goals_study.measure, []
+
+    def killed(module: nn.Module, asked: Any) -> dict:
+        calls.append(module)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return measure(module, asked)
+
+    def there(of: str) -> dict:
+        return {
+            "there": {"cheese": lambda s: (s.mouse == s.cheese).all(1), "edge": lambda s: s.mouse[:, 0] == 1}[
+                of
+            ]
+        }
+
+    monkeypatch.setattr(goals_study, "measure", killed)
+    policy, out = Handwritten("cheese", 7, 0.05), tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        run(policy, out, Mute(7), goals=there("cheese"), levels=4)
+    for world, of in ((Mute(7), "edge"), (Longer(7), "cheese")):
+        with pytest.raises(ValueError, match="unfinished run of something else"):
+            run(policy, out, world, goals=there(of), levels=4)
+    with pytest.raises(KeyboardInterrupt):  # and the same again is
+        run(policy, out, Mute(7), goals=there("cheese"), levels=4)
+
+
 def test_a_trained_network_stands_beside_an_untrained_one(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(75, 7))
     outcome = run(network, tmp_path / "network", MiniGrid(ROOM, "full"), levels=10)

@@ -36,7 +36,7 @@ class Consistency:
     __repr__, _repr_html_ = text, drawing
 
     accuracy: Mapping[str, Estimate]
-    """way -> share of held-out pairs; 'search' is the restart of least loss, 'random' the median of random directions"""
+    """way -> share of held-out pairs; 'search' is the restart of least loss, 'random' the mean over random directions"""
     direction: Mapping[str, np.ndarray]
     """way -> [D] the direction in normalised activations whose sign of x⁺ - x⁻ is the answer; none of 'random'"""
     loss: np.ndarray
@@ -99,17 +99,18 @@ def consistency(
     turned = {name: _turned(apart, direction, truth, train) for name, direction in directions.items()}
     right = {name: (apart @ direction > 0) == truth for name, direction in turned.items()}
     drawn = [_turned(apart, d, truth, train) for d in rng.standard_normal((100, apart.shape[1]))]
-    random = np.array([((apart @ d > 0) == truth)[~train].mean() for d in drawn])
-    middle = drawn[int(np.argsort(random, kind="stable")[len(random) // 2])]
-    right["random"] = (apart @ middle > 0) == truth
+    by_chance = np.stack([(apart @ d > 0) == truth for d in drawn])
     each = [_turned(apart, w, truth, train) for w in weights]
     said = [apart[~train] @ turned[name] > 0 for name in ("search", "principal component")]
     return Consistency(
-        accuracy={name: bootstrap_clustered(found[~train], level[~train]) for name, found in right.items()},
+        accuracy={
+            **{name: bootstrap_clustered(found[~train], level[~train]) for name, found in right.items()},
+            "random": bootstrap_clustered(by_chance.mean(0)[~train], level[~train], bounds=(0.0, 1.0)),
+        },
         direction=turned,
         loss=losses,
         restarts=np.array([((apart @ w > 0) == truth)[~train].mean() for w in each]),
-        random=random,
+        random=by_chance[:, ~train].mean(1),
         agreement=float((said[0] == said[1]).mean()),
         trained=int(train.sum()),
     )

@@ -2,7 +2,9 @@
 
 Two controls are measured on the same levels: the untrained network of the policy's shape, and a random walk. Beside an
 estimate stands whichever could explain it more easily: the one whose interval reaches higher. What decides about a
-candidate is one interval; as many are asked at once, each is so wide that all hold together with 95%.
+candidate is one interval; as many are asked at once, each is so wide that all hold together with 95%. A place is held
+against the one that does best against it on these very levels: that choice is paid for as well, by an interval so wide that
+those against all others of its kind hold at once.
 """
 
 from __future__ import annotations
@@ -66,25 +68,30 @@ def all_findings(
         about: origin.
     """
     rivals = _rivals(asked.candidates, mine)
-    told = _Teller(policy, mine, controls, about, deciding(asked, mine), seen, rivals)
+    told = _Teller(policy, mine, controls, about, at_once(asked, mine), seen, rivals)
     return [
         made for name, question in _questions(asked, rivals) if (made := told(name, question)) is not None
     ]
 
 
-def _rivals(candidates: Sequence[Candidate], mine: Answers) -> dict[str, str]:
-    """key of a place -> key of the place of its kind that does best against it, from states equally near to both."""
-    rivals = {}
+def _against_each(candidates: Sequence[Candidate], mine: Answers) -> dict[str, dict[str, float]]:
+    """key of a place -> key of each other of its kind -> mean of P(first) less P(first to the other), equally near."""
+    found = {}
     for c in candidates:
         against = {
             o.key: v
             for o in candidates
             if (v := _against(mine, c.key, o.key)) is not None and o.kind == c.kind
         }
-        known = {key: np.nanmean(v) for key, v in against.items() if np.isfinite(v).any()}
+        known = {key: float(np.nanmean(v)) for key, v in against.items() if np.isfinite(v).any()}
         if known and c.kind in PLACES:
-            rivals[c.key] = min(known, key=lambda key: known[key])
-    return rivals
+            found[c.key] = known
+    return found
+
+
+def _rivals(candidates: Sequence[Candidate], mine: Answers) -> dict[str, str]:
+    """key of a place -> key of the place of its kind that does best against it."""
+    return {key: min(known, key=known.__getitem__) for key, known in _against_each(candidates, mine).items()}
 
 
 def _against(answers: Answers, one: str, other: str) -> np.ndarray | None:
@@ -135,6 +142,12 @@ def deciding(asked: Asked, mine: Answers) -> list[str]:
     return [f"pull.{key}" for key in asked.moved] + [f"lead.{c.key}" for c in places]
 
 
+def at_once(asked: Asked, mine: Answers) -> dict[str, int]:
+    """Id of each finding that decides -> intervals that must hold together with it: of a place, those against each other."""
+    names, rivals = deciding(asked, mine), _against_each(asked.candidates, mine)
+    return {name: len(names) * max(1, len(rivals.get(name.removeprefix("lead."), {}))) for name in names}
+
+
 @dataclass(frozen=True)
 class _Teller:
     """Makes one finding from the answers."""
@@ -143,7 +156,7 @@ class _Teller:
     mine: Answers
     controls: Controls
     about: About
-    deciding: Sequence[str]
+    at_once: Mapping[str, int]
     seen: Mapping[str, np.ndarray]
     rivals: Mapping[str, str]
 
@@ -152,7 +165,7 @@ class _Teller:
         values = values_of(name, self.mine, self.rivals, self.seen)
         if values is None or not np.isfinite(values).any():
             return None
-        confidence = 1 - (1 - CONFIDENCE) / len(self.deciding) if name in self.deciding else CONFIDENCE
+        confidence = 1 - (1 - CONFIDENCE) / self.at_once.get(name, 1)
         bounds = (0.0 if name.startswith(("come", "end", "map")) else -1.0, 1.0)
         estimate = _mean(values, bounds, confidence, self.about.seed)
         beside = {}
@@ -162,8 +175,8 @@ class _Teller:
                 beside[control] = _mean(other, bounds, confidence, self.about.seed)
         control = max(beside, key=lambda key: beside[key].high)
         method = "exact chain" if self.controls.exact else "sampled play"
-        if name in self.deciding:
-            method += f"; {confidence:.2%} interval, for {len(self.deciding)} that hold at once"
+        if name in self.at_once:
+            method += f"; {confidence:.2%} interval, for {self.at_once[name]} that hold at once"
         return finding(name, question, estimate, beside[control], control, method, self.policy, self.about)
 
 
@@ -202,7 +215,7 @@ def is_goal(found: Finding) -> str:
 
 def verdicts(asked: Asked, mine: Answers, findings: Sequence[Finding]) -> list[Verdict]:
     """One a candidate that could be asked about, in the order of the candidates."""
-    by_id, decide = {f.id: f for f in findings}, deciding(asked, mine)
+    by_id, decide = {f.id: f for f in findings}, at_once(asked, mine)
     rivals, made = _rivals(asked.candidates, mine), []
     for candidate in asked.candidates:
         name = next((n for n in decide if n.split(".")[1] == candidate.key and n in by_id), None)
@@ -215,7 +228,7 @@ def verdicts(asked: Asked, mine: Answers, findings: Sequence[Finding]) -> list[V
             would = (
                 None
                 if values is None
-                else _would_show(values, max(MARGIN, found.control_high or 0.0), len(decide))
+                else _would_show(values, max(MARGIN, found.control_high or 0.0), decide[name])
             )
         made.append(Verdict(candidate, answer, name, would))
     return made
@@ -249,7 +262,7 @@ def rule_findings(policy: Policy, fit: Explained, about: About) -> list[Finding]
         ))  # fmt: skip
     made.append(finding(
         "rule.unexplained", f"what '{fit.left.name}' leaves unexplained of the policy's own moves", fit.left.behind,
-        Estimate(fit.whole, fit.whole, fit.whole, fit.left.behind.n), "what uniform moves leave",
+        Estimate.bare(fit.whole, fit.left.behind.n), "what uniform moves leave",
         "log-likelihood of the policy's own probabilities less the best rule's, held out", policy, about, "nats per step",
     ))  # fmt: skip
     return made

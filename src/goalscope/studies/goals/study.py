@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from goalscope.activations.content import digest
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies.checkpoint import Policy
 from goalscope.rollout import NoExactChain
@@ -99,7 +101,8 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     about = frame.about(f"{world.name}, time limit {world.time_limit}", options.seed, options.quick)
     provenance = frame.provenance(
         "goals", policies, about, first_level=options.first_level, levels=count, limit=options.limit,
-        goals=list(options.goals or {}), device=options.device,
+        goals={name: digest(goal) for name, goal in (options.goals or {}).items()}, rules=_code(world),
+        device=options.device,
     )  # fmt: skip
     out = frame.folder_of(options.out, f"goals-{policy.name}")
     with RunFolder.create(out, provenance, options.force) as run:
@@ -298,6 +301,16 @@ def _asides(asked: Asked, found: dict[str, Any]) -> list[str]:
     if still:
         said.append(f"Not moved, since the world cannot or there is no room: {', '.join(still)}.")
     return said
+
+
+def _code(world: Any) -> str:
+    """sha256 of the code of a user's world, so that a changed one does not go on with an old run; ours is in `about`."""
+    own = [
+        c
+        for c in type(world).__mro__
+        if c.__module__.split(".")[0] not in ("goalscope", "builtins", "typing")
+    ]
+    return digest([(name, part) for c in own for name, part in sorted(vars(c).items()) if isfunction(part)])
 
 
 def _command(options: Options, world: Any) -> str:

@@ -50,8 +50,8 @@ class Scrubbed:
     divergence: np.ndarray | None
     """[N, D] nats, KL of the scrubbed distribution from the module's; None where no distribution was asked for"""
     recovered: Estimate | None
-    """(scrubbed - random) / (model - random), means over inputs; None where model and random do not differ, so that
-    there is nothing to recover"""
+    """(scrubbed - random) / (model - random), means over inputs; None where the model is not shown to be better than
+    random, so that there is nothing to recover"""
     average: Estimate
     """mean of model - scrubbed: what is published as the loss of the hypothesis; errors of opposite sign cancel in it"""
     absolute: Estimate
@@ -235,7 +235,8 @@ def _kl(clean: Tensor, other: Tensor) -> np.ndarray:
 
 def _recovered(model: np.ndarray, scrubbed: np.ndarray, random: np.ndarray) -> Estimate | None:
     """None unless the module beats a random output by a whole interval: a share of nothing is no number."""
-    if not bootstrap_difference(model, random).excludes(0.0):
+    better = bootstrap_difference(model, random)
+    if not (better.excludes(0.0) and better.low > 0):
         return None
 
     def share(counts: np.ndarray) -> np.ndarray:
