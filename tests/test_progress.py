@@ -92,3 +92,14 @@ def test_a_file_gets_plain_lines_now_and_then(term: str, monkeypatch: pytest.Mon
     assert "a line of its own" in lines and 2 < len(lines) < 6
     assert all("left" in line for line in lines if line.startswith("reading"))
     assert watched(monkeypatch, False, 0.1) == "a line of its own\n"
+
+
+def test_many_short_steps_in_a_file_are_no_minutes_of_silence(monkeypatch: pytest.MonkeyPatch):
+    clock, screen = iter(range(10**6)), Screen(False)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock) * 2.0)
+    with shown():
+        for _ in range(20):
+            for _ in counted(range(4), "short", "mazes"):
+                pass
+    assert 6 < len(screen.getvalue().splitlines()) < 20

@@ -14,7 +14,7 @@ from goalscope.progress import Step, heard
 _REDRAWN = 0.2
 """seconds between two looks of a line that is rewritten"""
 _PLAIN = 30.0
-"""seconds between two plain lines of one step; a step that is done sooner says nothing"""
+"""seconds without a word after which a plain line is due, however many short steps they were"""
 _CLEAR = "\r\x1b[K"
 
 
@@ -25,7 +25,7 @@ def shown() -> Iterator[Callable[[str], None]]:
     In a file, a pipe or a terminal that rewrites nothing (TERM=dumb) no line is rewritten. Colours are never used.
     """
     live = sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
-    last, drawn = 0.0, False
+    last, drawn = time.monotonic(), False
 
     def clear() -> None:
         nonlocal drawn
@@ -34,13 +34,15 @@ def shown() -> Iterator[Callable[[str], None]]:
         drawn = False
 
     def say(line: str) -> None:
+        nonlocal last
         clear()
         print(line, file=sys.stderr, flush=True)
+        last = time.monotonic()
 
     def listen(step: Step) -> None:
         nonlocal last, drawn
         now = time.monotonic()
-        if step.done == step.total:
+        if live and step.done == step.total:
             clear()
             last = now
         elif live and now - last >= _REDRAWN:
@@ -48,7 +50,7 @@ def shown() -> Iterator[Callable[[str], None]]:
             sys.stderr.write(_CLEAR + step.line(now)[:room])
             sys.stderr.flush()
             last, drawn = now, True
-        elif not live and now - max(last, step.began) >= _PLAIN:
+        elif not live and now - last >= _PLAIN:
             print(step.line(now), file=sys.stderr, flush=True)
             last = now
 

@@ -70,6 +70,13 @@ def test_forest_says_what_was_not_estimated() -> None:
     assert "not estimated" in texts(svg) and len(discs(svg)) == 1
 
 
+def test_forest_says_nothing_of_what_its_axis_cannot_show() -> None:
+    wide = forest(["a", "b"], [0.0008, 2.99], [-0.07, 2.5], [0.04, 3.4], title="t")
+    assert ">0.00<" in wide and "e\N{MINUS SIGN}04" not in wide
+    narrow = forest(["a", "b"], [0.0008, 0.0004], [0.0002, 0.0001], [0.001, 0.0007], title="t")
+    assert ">8.0e\N{MINUS SIGN}04<" in narrow
+
+
 def test_forest_groups_and_reference(check_svg: Check) -> None:
     svg = forest(
         ["a", "b", "c"],
