@@ -48,7 +48,15 @@ def test_make_study(tmp_path: Path) -> None:
     venv = Path(sys.executable).parents[1]
     stamp = venv / ".installed"
     assert stamp.exists() or not stamp.touch()
-    command = ["make", "study", f"VENV={venv}", f"OUT={tmp_path / 'run'}", "-o", str(stamp)]
+    command = [
+        "make",
+        "--no-print-directory",
+        "study",
+        f"VENV={venv}",
+        f"OUT={tmp_path / 'run'}",
+        "-o",
+        str(stamp),
+    ]
     plain = subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert plain.strip() == f'{venv}/bin/goalscope study maze --out "{tmp_path / "run"}"'
     few = "STUDY_ARGS=--levels 100"

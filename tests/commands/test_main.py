@@ -238,3 +238,14 @@ def test_help_and_refusals_import_nothing_heavy(tmp_path: Path) -> None:
     assert codes == ["code 0"] * 2 + ["code 2"] * (len(QUICKLY) - 3)
     assert len(done.stderr.splitlines()) == len(QUICKLY) - 3
     assert "--first-level" in done.stdout and "goalscope policies add maia-1900" in done.stdout
+
+
+def test_threads_do_not_spin_for_each_other_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting counts only before torch is there, so the command must come without it."""
+    show = "import os, sys; from goalscope.commands.main import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    show += "print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    for given, expected in (("", "1000 False"), ("7", "7 False")):
+        environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+        environment |= {"GOMP_SPINCOUNT": given} if given else {}
+        done = subprocess.run([sys.executable, "-c", show], env=environment, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == expected

@@ -20,6 +20,10 @@ INTERRUPTED = 130
 """exit code after Ctrl-C, as shells have it"""
 REFUSED = 2
 """exit code where a user can mend what was wrong"""
+SPINS = "1000"
+"""turns that a thread of torch's waits for another before it gives its core away; torch's own 300,000 made forwards of small
+networks 12 times as slow (550 positions a second against 6,500) where something else had one of two cores, so few 4,400,
+and cost nothing that shows where both were free"""
 
 
 def policies() -> None:
@@ -72,6 +76,7 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
         words: of the command line, without the program; None takes those that the process was given.
     """
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read where torch is imported, which is later
     try:
         run(app, sys.argv[1:] if words is None else words, "goalscope", f"goalscope {__version__}")
         sys.stdout.flush()
