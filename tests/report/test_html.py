@@ -390,3 +390,12 @@ def test_a_quick_run_says_so_above_its_headline(make_run: MakeRun) -> None:
     roles_of(folder, quick="yes")
     text, _ = report_of(folder)
     assert text.index("A quick run.") < text.index('<div class="lead">')
+
+
+def test_a_quick_run_whose_headline_says_so_is_not_told_twice(make_run: MakeRun) -> None:
+    folder = make_run()
+    roles_of(folder, quick="yes")
+    change_run(folder, headline="A quick run, with fewer levels than the study: nothing is shown.")
+    text, _ = report_of(folder)
+    assert text.lower().count("a quick run") == 2  # the headline, and that it decides nothing
+    assert text.index('<div class="lead">') < text.index("no forecast or argument is decided by it")

@@ -36,6 +36,8 @@ def test_controls_at_their_floor_are_told_apart_from_those_that_could_have_faile
         "it could have failed the claim: untrained (20.0%)."
     )
     assert controls_said([made("unknown", 0.3, None)]) == ""
+    of = controls_said([made("untrained", 0.2, 0.2), made("the window", 0.6, 0.2)], of="The pull")
+    assert [line.partition(",")[0] for line in of.split(". ")] == ["The pull", "The pull"]
 
 
 def test_a_number_without_an_interval_is_not_told_as_if_it_were_sure() -> None:

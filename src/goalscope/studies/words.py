@@ -24,8 +24,14 @@ def headed(verdict: str, *lines: str) -> str:
     return "\n\n".join([verdict, *there])
 
 
-def controls_said(findings: Iterable[Finding], percent: bool = True) -> str:
-    """Which controls could have come out otherwise and which lie at their floors, in words; '' where no floor is known."""
+def controls_said(findings: Iterable[Finding], percent: bool = True, of: str = "") -> str:
+    """Which controls could have come out otherwise and which lie at their floors, in words; '' where no floor is known.
+
+    Args:
+        findings: with their controls.
+        percent: how numbers are said.
+        of: what they are controls of, said in each sentence, since a report makes each a line of its own.
+    """
     told: dict[bool, dict[str, str]] = {True: {}, False: {}}
     floors: dict[str, None] = {}
     for f in findings:
@@ -36,11 +42,12 @@ def controls_said(findings: Iterable[Finding], percent: bool = True) -> str:
         if not could:
             floors[number(f.floor, percent)] = None
     said = []
+    first, second = (f"{of}, controls", f"{of}, at") if of else ("Controls", "At")
     if told[True]:
-        said.append(f"Controls that could have come out otherwise: {'; '.join(told[True].values())}.")
+        said.append(f"{first} that could have come out otherwise: {'; '.join(told[True].values())}.")
     if told[False]:
         said.append(
-            f"At the floor ({', '.join(floors)}), so that nothing shows that it could have failed the claim: "
+            f"{second} the floor ({', '.join(floors)}), so that nothing shows that it could have failed the claim: "
             f"{'; '.join(told[False].values())}."
         )
     return " ".join(said)

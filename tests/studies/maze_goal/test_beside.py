@@ -51,9 +51,9 @@ def test_each_main_number_stands_beside_those_of_every_mouse_and_is_told_from_th
     )}  # fmt: skip
     said = _beside_words({**table, **own})  # type: ignore[dict-item]
     assert said.startswith(
-        " The cheese's pull. Controls that could have come out otherwise: mouse-corner, trained for"
+        " The cheese's pull, controls that could have come out otherwise: mouse-corner, trained for"
     )
     assert (
-        "At the floor (5.0%), so that nothing shows that it could have failed the claim: untrained (5.0%)."
+        " pull, at the floor (5.0%), so that nothing shows that it could have failed the claim: untrained (5.0%)."
         in said
     )

@@ -174,9 +174,9 @@ def _beside_words(subject: Mapping[str, Finding]) -> str:
         ("corner_instead", "The corner in place of the cheese"),
     ):
         beside = [f for i, f in subject.items() if i.startswith("reach.beside.") and i.endswith(f".{name}")]
-        if (own := subject.get(f"reach.{name}")) is not None and (told := controls_said([own, *beside])):
-            said.append(f" {words}. {told}")
-    return "".join(said)
+        if (own := subject.get(f"reach.{name}")) is not None:
+            said.append(controls_said([own, *beside], of=words))
+    return "".join(f" {each}" for each in said if each)
 
 
 def _explanation_words(subject: Mapping[str, Finding], fits: Mapping[str, AlgorithmComparison]) -> str:
