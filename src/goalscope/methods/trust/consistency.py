@@ -89,13 +89,7 @@ def consistency(
             "the two inputs of every pair have the same activations (once each class is centred): nothing differs"
         )
     weights, losses = _search(first[train], second[train], restarts, seed)
-    directions = {
-        "search": weights[int(losses.argmin())],
-        "principal component": _component(apart[train]),
-        "two clusters": _clusters(apart[train], rng),
-        "discriminant (labels)": _discriminant(apart[train], truth[train]),
-        "logistic (labels)": _logistic(apart[train], truth[train]),
-    }
+    directions = {"search": weights[int(losses.argmin())], **_others(apart[train], truth[train], rng)}
     turned = {name: _turned(apart, direction, truth, train) for name, direction in directions.items()}
     right = {name: (apart @ direction > 0) == truth for name, direction in turned.items()}
     drawn = [_turned(apart, d, truth, train) for d in rng.standard_normal((100, apart.shape[1]))]
@@ -114,6 +108,16 @@ def consistency(
         agreement=float((said[0] == said[1]).mean()),
         trained=int(train.sum()),
     )
+
+
+def _others(apart: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """[D] each: the directions that explain a search or bound it, of training pairs."""
+    return {
+        "principal component": _component(apart),
+        "two clusters": _clusters(apart, rng),
+        "discriminant (labels)": _discriminant(apart, truth),
+        "logistic (labels)": _logistic(apart, truth),
+    }
 
 
 def search_loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

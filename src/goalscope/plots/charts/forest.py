@@ -71,9 +71,7 @@ def forest(
     entries, top = legend(_keys(rows, control_name), 0, top, WIDTH)
     ends = limits(np.concatenate(list(rows.values())), percent=percent, include=_known(reference))
     ticks = nice_ticks(*ends, 4)
-    # What cannot be seen on the axis is nothing: 0.00 beside 2.99, not 8.6e-04.
-    least = 0.0 if percent else 1e-3 * (ticks[-1] - ticks[0])
-    rows = {**rows, "estimate": np.where(np.abs(rows["estimate"]) < least, 0.0, rows["estimate"])}
+    rows = rows if percent else {**rows, "estimate": _seen(rows["estimate"], ticks)}
     shown = [format_number(value, percent) for value in rows["estimate"].tolist()]
     right = max(text_width(text, TEXT_SIZE, True) for text in [*shown, *counts]) + 8
     left = label_width(labels, format_tick(ticks[0], ticks, percent))
@@ -84,6 +82,11 @@ def forest(
         body.append(marks.reference_line(scale(reference), top + 4, scale(reference), bottom))
     words = description or marks.rows_in_words(labels, rows, percent, control_name)
     return document(WIDTH, bottom + marks.foot(x_label), body + front, title=title, description=words)
+
+
+def _seen(values: np.ndarray, ticks: Sequence[float]) -> np.ndarray:
+    """What cannot be seen on the axis is nothing: 0.00 beside 2.99, not 8.6e-04."""
+    return np.where(np.abs(values) < 1e-3 * (ticks[-1] - ticks[0]), 0.0, values)
 
 
 def _known(reference: float | None) -> tuple[float, ...]:

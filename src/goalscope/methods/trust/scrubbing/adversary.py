@@ -98,8 +98,11 @@ def adversary(
     for part, claim in added:
         united[part] = union(united[part], labels[part, claim])
     plain = scrubbed({}, judge)
-    joined, one = (bootstrap_difference(scrubbed(some, judge), plain) for some in (features, united))
-    return Adversary(tuple(added), joined, one, tried)
+    return Adversary(
+        tuple(added),
+        *(bootstrap_difference(scrubbed(some, judge), plain) for some in (features, united)),
+        tried,
+    )
 
 
 _NOISE = 1e-9
