@@ -143,6 +143,12 @@ def study_goals(
     observation: Annotated[
         str | None, Option("What it sees of a named world [default: what it says it was trained on].")
     ] = None,
+    goals: Annotated[
+        list[str] | None,
+        Option(
+            "A goal of your own, file.py:function, which says of N states where to be, or whether it is there; repeatable."
+        ),
+    ] = None,
     first_level: FirstLevel = 0,
     levels: Annotated[int, Option("How many levels.")] = 100,
     quick: Annotated[bool, Option("25 levels at most: a first look.", "--quick")] = False,
@@ -157,7 +163,7 @@ def study_goals(
     """Which of a world's things and places does it pursue, also where training never put them?"""
     with shown() as say:
         outcome = study(
-            "goals", policy, world=world, observation=observation, first_level=first_level, levels=levels,
+            "goals", policy, world=world, observation=observation, goals=goals, first_level=first_level, levels=levels,
             quick=quick, seed=seed, limit=limit, out=out, device=device, blank=blank, force=force, say=say,
         )  # fmt: skip
     _show(outcome, json)

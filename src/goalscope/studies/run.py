@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
@@ -73,7 +73,7 @@ def study(
 
 
 def goal_study(
-    policy: Any, world: Any, goals: Mapping[str, Callable[[Any], Any]] | None = None, *,
+    policy: Any, world: Any, goals: Mapping[str, Callable[[Any], Any]] | Sequence[str] | None = None, *,
     say: Callable[[str], None] = lambda _: None, **options: Any,
 ) -> Outcome:  # fmt: skip
     """What does a policy pursue, in any world? The study `goals`, as `goalscope study goals` runs it.
@@ -82,7 +82,7 @@ def goal_study(
         policy: whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module.
         world: a World, or what `worlds.named.world_of` takes: 'maze', 'minigrid:MiniGrid-DoorKey-6x6-v0', 'file.py:factory'.
         goals: candidates beside the world's things and places: name -> function of N states that gives the squares [N, 2]
-            to be at, or [N] bool, whether it is there.
+            to be at, or [N] bool, whether it is there; or texts 'file.py:function', each such a function.
         say: called with one line at each step, for progress.
         options: `levels=50`, `quick=True`, `out="runs/mine"` and the others of `goalscope.studies.goals.study.Options`.
 

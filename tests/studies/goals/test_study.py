@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import goalscope
+from goalscope.commands.main import main
 from goalscope.evidence.finding import read_findings
 from goalscope.evidence.forecast import known_findings
 from goalscope.policies.handwritten import Handwritten
@@ -197,6 +198,46 @@ def test_the_users_own_goal_is_asked_about_like_a_place(tmp_path: Path) -> None:
 def test_a_goal_that_cannot_be_is_refused(goals: dict, words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words):
         run(Walker("goal"), tmp_path / "bad", MiniGrid(ROOM, "full"), goals=goals, levels=4)
+
+
+def test_goals_of_the_users_file_are_asked_about_from_the_command_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import numpy as np\nfrom torch import nn\n"
+        "def policy(): return nn.Sequential(nn.Flatten(), nn.Linear(75, 7))\n"
+        "def second_square(state): return (state.agent[:, :2] == (1, 2)).all(1)\n"
+        "def in_the_wall(state): return np.full((len(state), 2), 0)\n"
+        "def wrong(state): return state.cheese\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "study",
+        "goals",
+        "--policy",
+        "grid-corner",
+        "--world",
+        "minigrid:MiniGrid-Empty-6x6-v0",
+        "--levels",
+        "4",
+    ]
+    main([*words, "--levels", "2", "--goals", "mine.py:second_square", "--out", "own"])
+    record = json.loads((tmp_path / "own" / "run.json").read_text())
+    assert "second square" in record["verdicts"] and "--goals mine.py:second_square" in record["command"]
+    for goal, said in {
+        "mine.py:in_the_wall": "the goal 'in the wall' is reached by no actions in any of 1 levels",
+        "mine.py:wrong": "the goal 'wrong' fails on 62 states of type MiniGridState: AttributeError: ",
+        "mine.py:gone": "mine.py has no function 'gone'; it has in_the_wall, policy, second_square, wrong",
+        "gone.py:it": "no file gone.py",
+        "mine.py": "mine.py:NAME is a goal",
+        "the key": "a goal is 'file.py:function', a function of N states; got 'the key'",
+    }.items():
+        with pytest.raises(SystemExit):
+            main([*words, "--goals", goal, "--out", "bad"])
+        told = capsys.readouterr().err.strip().splitlines()[-1]
+        assert told.startswith("error: ") and said in told
+        assert not (tmp_path / "bad").exists()
 
 
 class Mute(Maze):

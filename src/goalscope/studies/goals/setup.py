@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from goalscope.worlds.contract import ABILITIES, take
+from goalscope.worlds.factory import file_and_name, function_in
 
 Goals = Mapping[str, Callable[[Any], np.ndarray]]
 """the user's own: name -> function of N states that gives squares [N, 2] (a negative row: none), or [N] bool: there"""
@@ -72,6 +73,32 @@ class Moved:
     """C levels"""
     without: Any
     """C levels without the thing; None where the world cannot remove it"""
+
+
+def goals_of(given: Goals | Sequence[str] | None) -> dict[str, Callable[[Any], np.ndarray]]:
+    """The user's own candidates, name -> function of N states.
+
+    Args:
+        given: such functions by their names; or texts 'file.py:function', each a goal that is called as its function is,
+            with spaces for '_'; or None.
+
+    Raises:
+        FileNotFoundError, ValueError: a file or a function in it is not there, or the file fails; two are called alike.
+    """
+    if given is None or isinstance(given, Mapping):
+        return dict(given or {})
+    found: dict[str, Callable[[Any], np.ndarray]] = {}
+    for text in [given] if isinstance(given, str) else given:
+        named = file_and_name(
+            text, "goal", "of N states the squares [N, 2] to be at, or [N] bool, whether it is there"
+        )
+        if named is None:
+            raise ValueError(f"a goal is 'file.py:function', a function of N states; got {text!r}")
+        name = named[1].replace("_", " ").strip()
+        if name in found:
+            raise ValueError(f"two goals are called {name!r}: give {text} another name")
+        found[name] = function_in(*named)
+    return found
 
 
 def view(world: Any, state: Any, level: np.ndarray) -> View:
@@ -189,7 +216,13 @@ def _at_thing(name: str, where: np.ndarray) -> Target:
 
 def _by_function(name: str, function: Callable[[Any], np.ndarray]) -> Target:
     def there(seen: View) -> np.ndarray:
-        given, n = np.asarray(function(seen.state)), len(seen.level)
+        n = len(seen.level)
+        try:
+            given = np.asarray(function(seen.state))
+        except Exception as error:  # whatever the user's function raises is told with its name
+            raise ValueError(
+                f"the goal {name!r} fails on {n} states of type {type(seen.state).__name__}: {type(error).__name__}: {error}"
+            ) from error
         if given.shape == (n,) and given.dtype == bool:
             return given
         if given.shape == (n, 2) and given.dtype.kind in "iu" and seen.agent is not None:

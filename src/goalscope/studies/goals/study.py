@@ -7,7 +7,7 @@ these come findings, verdicts, figures and words (quick, made anew each time).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import isfunction
 from typing import Any
@@ -35,7 +35,7 @@ from goalscope.studies.goals.measure.quantities import (
 )
 from goalscope.studies.goals.measure.rules import Explained, explained
 from goalscope.studies.goals.measure.solving import PLAYS, Case, Exact, Uniform, solved
-from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, distinct, moved
+from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, distinct, goals_of, moved
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.named import world_of
 
@@ -61,8 +61,9 @@ class Options:
     """whatever `worlds.named.world_of` takes"""
     observation: str | None = None
     """of a world that is named: 'full', 'partial', ... of MiniGrid; None is what the policy says it was trained on"""
-    goals: Goals | None = None
-    """the user's own candidates: name -> function of N states that gives squares [N, 2], or [N] bool"""
+    goals: Goals | Sequence[str] | None = None
+    """the user's own candidates: name -> function of N states that gives squares [N, 2], or [N] bool; or texts
+    'file.py:function', each such a function"""
     first_level: int = 0
     levels: int = 100
     quick: bool = False
@@ -94,6 +95,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_number("--first-level", options.first_level, 0, LAST_LEVEL - options.levels)
     frame.check_number("--limit", options.limit, 1)
     frame.check_seed(options.seed)
+    goals = goals_of(options.goals)
     policy = frame.given(options.policy, options.device)
     world = _world(policy, options)
     count = min(options.levels, QUICK_LEVELS) if options.quick else options.levels
@@ -101,14 +103,14 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     about = frame.about(f"{world.name}, time limit {world.time_limit}", options.seed, options.quick)
     provenance = frame.provenance(
         "goals", policies, about, first_level=options.first_level, levels=count, limit=options.limit,
-        goals={name: digest(goal) for name, goal in (options.goals or {}).items()}, rules=_code(world),
+        goals={name: digest(goal) for name, goal in goals.items()}, rules=_code(world),
         device=options.device,
     )  # fmt: skip
     out = frame.folder_of(options.out, f"goals-{policy.name}")
     with RunFolder.create(out, provenance, options.force) as run:
         state = world.generate(np.arange(options.first_level, options.first_level + count))
         say(f"{policy.name} in {world.name}: what can be reached in {count} levels")
-        asked, how = _asked(policy, world, state, options)
+        asked, how = _asked(policy, world, state, goals, options)
         answers = {}
         for each in policies:
             say(f"{each.name}: where it goes")
@@ -140,9 +142,8 @@ def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
     return [policy, *blank, Policy(Uniform(actions), WALK, "", {})]
 
 
-def _asked(policy: Policy, world: Any, state: Any, options: Options) -> tuple[Asked, str]:
+def _asked(policy: Policy, world: Any, state: Any, goals: Goals, options: Options) -> tuple[Asked, str]:
     """What is asked, and in words whether it is answered exactly."""
-    goals = options.goals or {}
     candidates = candidates_of(world, state, goals)
     try:
         asked = _cases(world, candidates, state, options.limit, len(_rows(state)), options.seed)
@@ -317,6 +318,7 @@ def _command(options: Options, world: Any) -> str:
     return frame.command(
         "goals", policy=options.policy, world=options.world if isinstance(options.world, str) else world.name,
         observation=options.observation,
+        goals=() if options.goals is None or isinstance(options.goals, Mapping) else tuple(options.goals),
         first_level=options.first_level, levels=options.levels, quick=options.quick, seed=options.seed, limit=options.limit,
         blank=options.blank,
     )  # fmt: skip
