@@ -5,8 +5,8 @@
 `maze_goal/` asks what a maze policy pursues, `maze_internals/` which activations carry it, `sokoban_plan/` and
 `chess_lookahead/` whether a network plans, `goals/` what any policy pursues in any world. What they share stands beside
 them: `checks.py` (what is refused before anything heavy is loaded), `frame.py` (policies, run folder, what is written),
-`kept.py` (what a measurement depends on), `about.py` (findings and outcome), `figures.py`, `words.py`, and `maze.py`
-(mazes).
+`kept.py` (what a measurement depends on), `about.py` (findings and outcome), `value_layer.py` (the layer that
+gives a value), `figures.py`, `words.py`, and `maze.py` (mazes).
 `forecasts.py` scores forecasts on runs.
 """
 

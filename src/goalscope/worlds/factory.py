@@ -38,7 +38,7 @@ def file_and_name(text: str, kind: str, wanted: str) -> tuple[Path, str] | None:
     return None
 
 
-def function_in(file: Path, name: str) -> Callable[[], Any]:
+def function_in(file: Path, name: str) -> Callable[..., Any]:
     """The function of a file, which is run as a module of its own.
 
     Raises:

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.methods.behaviour.agreement import value_policy_agreement
+from goalscope.methods.behaviour.agreement import Agreement, value_policy_agreement
 from goalscope.policies.checkpoint import Policy
+from goalscope.policies.given import CONTROL
 from goalscope.stats import CONFIDENCE, RESAMPLES, Estimate, above_zero_within, bootstrap_mean, least_effect
 from goalscope.studies.about import About, finding
 from goalscope.studies.goals.measure.quantities import PLACES, Asked
 from goalscope.studies.goals.measure.rules import Explained
+from goalscope.studies.goals.measure.solving import first_levels
 from goalscope.studies.goals.setup import Candidate
+from goalscope.studies.value_layer import beside_readouts
 
 MARGIN = 0.1
 """a candidate is pursued only where its whole interval lies above this, and above its control's"""
@@ -268,22 +271,45 @@ def rule_findings(policy: Policy, fit: Explained, about: About) -> list[Finding]
     return made
 
 
-def value_finding(policy: Policy, mine: Answers, asked: Asked, about: About) -> list[Finding]:
-    """Is the most probable move the one of the highest next value? Empty for a policy without value, or sampled play."""
-    states, value = asked.base.states, mine.get("value")
-    if states is None or value is None or np.isnan(value).any() or states.over.all():
+def value_finding(
+    policy: Policy, mine: Answers, controls: Controls, asked: Asked, about: About
+) -> list[Finding]:
+    """Is the most probable move the one of the highest next value, more often than a read-out of the same layer would say?
+
+    Where the layer is not to be told, the untrained network's agreement with its own value stands beside it. Empty for a
+    policy without value, or sampled play.
+    """
+    result = _agreement(mine, asked, about)
+    if result is None:
         return []
-    result = value_policy_agreement(
-        mine["moves"],
-        value,
-        states.next,
-        states.over,
-        states.level,
-        goal_value=float(value.max()) + 1,
-        seed=about.seed,
+    blank = _agreement(controls.named.get(CONTROL, {}), asked, about)
+    if result.readouts is not None:
+        beside = beside_readouts(result.readouts)
+    elif blank is not None:
+        beside = (blank.agreement, f"{CONTROL}, by its own value: no one linear layer gives the policy's")
+    else:
+        beside = (None, "none: no one linear layer gives the value, and there is no untrained network")
+    states = len(mine["value"])
+    which = (
+        "all states"
+        if asked.base.states and states == len(asked.base.states)
+        else f"the first {states:,} states"
     )
-    shuffled = f"none: values shuffled over a level's states agree in {result.shuffled.estimate:.1%}, but are not smooth"
     return [finding(
-        "value.agreement.states", "how often the most probable move is the one of the highest next value, all states",
-        result.agreement, None, shuffled, "value-policy agreement", policy, about, "share of states",
+        "value.agreement.states", f"how often the most probable move is the one of the highest next value, {which}",
+        result.agreement, *beside, "value-policy agreement", policy, about, "share of states",
     )]  # fmt: skip
+
+
+def _agreement(answers: Answers, asked: Asked, about: About) -> Agreement | None:
+    """Of one policy; None where it has no value, play was sampled, or a level begins at its end."""
+    if asked.base.states is None or "value" not in answers:
+        return None
+    value = answers["value"]
+    states = first_levels(asked.base.states, len(value))
+    if states.over.all():
+        return None
+    return value_policy_agreement(
+        answers["moves"], value, states.next, states.over, states.level, goal_value=float(value.max()) + 1,
+        seed=about.seed, features=answers.get("value_features"),
+    )  # fmt: skip

@@ -208,7 +208,7 @@ def _conclude(
     judged = verdicts(asked, mine, findings)
     fit = _rules(policy.module, asked, about.seed)
     told = [] if isinstance(fit, str) else rule_findings(policy, fit, about)
-    findings += told + value_finding(policy, mine, asked, about)
+    findings += told + value_finding(policy, mine, controls, asked, about)
     found, names = {f.id: f for f in findings}, {c.key: c.name for c in asked.candidates}
     drawn: list[Placed] = [*_pictures(policy, asked, put), *goal_figures.finding_figures(findings, names)]
     drawn += goal_figures.rules_figure(fit, told)

@@ -91,8 +91,7 @@ def sections(
         "first": _most(found, "first.", apart=True),
         "map": _map_words(found),
         "rule": f"Not answered: {fit}." if isinstance(fit, str) else _rule_words(fit),
-        "value": f"In {told(found['value.agreement.states']).partition(';')[0]} of states. Whether the two are related is "
-        "not tested." if "value.agreement.states" in found else "Not answered: no exact chain, or no value.",
+        "value": _value_words(found),
     }  # fmt: skip
     if "end.start" in found:
         answers["end"] = f"At the end it is where it began in {told(found['end.start'])} of levels."
@@ -111,6 +110,17 @@ def sections(
         for key, (title, question) in titles.items()
         if key in answers
     ]
+
+
+def _value_words(found: Found) -> str:
+    if "value.agreement.states" not in found:
+        return "Not answered: no exact chain, or no value."
+    agreement = found["value.agreement.states"]
+    related = {
+        "supported": "The two are related",
+        "untested": "Whether the two are related is not tested",
+    }.get(agreement.standing, "That the two are related is not shown")
+    return f"In {told(agreement)} of states. {related}."
 
 
 def _most(found: Found, prefix: str, apart: bool = False) -> str:

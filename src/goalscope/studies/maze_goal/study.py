@@ -49,7 +49,7 @@ from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, place_cheese
 from goalscope.worlds.maze.paths import corner
 
-MEASURING = ("studies/maze.py", "studies/maze_goal/measure")
+MEASURING = ("studies/maze.py", "studies/value_layer.py", "studies/maze_goal/measure")
 """the files and folders of studies that say what is measured; what was kept of other code is not found"""
 AGENTS = ("mouse-corner", "mouse-topright", "mouse-topright-2", "mouse-anywhere")
 """the packaged agents that a policy is compared with, where they fit its world"""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from goalscope.rollout import steps_to
-from goalscope.studies.goals.measure.solving import Case, Exact, Sampled, solved
+from goalscope.rollout import States, chain, steps_to
+from goalscope.studies.goals.measure.solving import Case, Exact, Sampled, Uniform, first_levels, solved
 from goalscope.studies.goals.setup import (
     Candidate,
     Moved,
@@ -24,9 +24,12 @@ from goalscope.studies.goals.setup import (
     open_squares,
     targets,
 )
+from goalscope.studies.value_layer import with_features
 
 PLACES = ("corner", "edge")
 """kinds of places that are more than one, and so can be held against each other"""
+VALUE_STATES = 40_000
+"""of whole levels, on which the value is held against the moves: what it is read from is stored for each"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def measure(module: nn.Module, asked: Asked) -> dict[str, np.ndarray]:
         `come.KEY` [N] P(comes there) in the levels as generated; `end.start` [N] P(is where it began at the end);
         `pull.THING`, `pull.THING.present` and `placed.THING` as `_pulls` says; `reach.OWN` [C] P(comes to a goal of the
         user's before the thing) in levels with a thing moved, of all things; `first.A.B` as `_firsts`. From an exact chain
-        `moves` [K, A] and `value` [K] of the levels as generated.
+        `moves` [K, A] and `value` [K] in the states of the first levels as generated, of a policy that has a value, and
+        `value_features` [K, H] what that is read from, where the layer can be told.
     """
     base = solved(module, asked.base)
     made: dict[str, np.ndarray] = {}
@@ -104,9 +108,21 @@ def measure(module: nn.Module, asked: Asked) -> dict[str, np.ndarray]:
         made[f"reach.{name}"] = np.concatenate(rows) if rows else made[f"come.{name}"]
     if not asked.moved:
         made |= _firsts(asked.candidates, None, asked.base, base)
-    if isinstance(base, Exact):
-        made |= {"moves": base.moves, "value": base.value}
+    if asked.base.states is not None and not isinstance(module, Uniform):
+        made |= valued(module, asked.base.world, asked.base.states)
     return made
+
+
+def valued(module: nn.Module, world: Any, states: States) -> dict[str, np.ndarray]:
+    """Moves, value and what the value is read from in K states; empty for a policy without a value."""
+    few, several = first_levels(states, 1), first_levels(states, VALUE_STATES)
+    found, features = with_features(
+        module, lambda: chain(module, world, few), lambda: chain(module, world, several)
+    )
+    if np.isnan(found.value).any():
+        return {}
+    made = {"moves": found.moves, "value": found.value}
+    return made if features is None else {**made, "value_features": features}
 
 
 def _has(asked: Asked, candidate: Candidate) -> np.ndarray:

@@ -146,6 +146,16 @@ def solved(module: nn.Module, case: Case) -> Exact | Sampled:
     return Exact(case, found.moves, found.value)
 
 
+def first_levels(states: States, most: int) -> States:
+    """The states of the first levels that have `most` states together, and at least those of the first one."""
+    levels = max(1, int(np.searchsorted(states.offsets, most, side="right")) - 1)
+    part = slice(int(states.offsets[levels]))
+    return States(
+        take(states.state, part), states.offsets[: levels + 1], states.level[part], states.next[part],
+        states.reward[part], states.over[part], states.start[:levels],
+    )  # fmt: skip
+
+
 def _played(module: nn.Module, case: Case) -> Sampled:
     count = len(case.world.observe(case.start))
     level = np.repeat(np.arange(count), PLAYS)

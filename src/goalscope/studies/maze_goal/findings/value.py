@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from goalscope.evidence.finding import Finding
-from goalscope.methods.behaviour.agreement import Readouts, value_policy_agreement
-from goalscope.stats import Estimate
+from goalscope.methods.behaviour.agreement import value_policy_agreement
 from goalscope.studies.about import About, finding
 from goalscope.studies.maze import is_square
 from goalscope.studies.maze_goal.measure.fields import Measured
+from goalscope.studies.value_layer import beside_readouts
 from goalscope.worlds.maze.paths import decision_square
+
+NO_LAYER = "none: no one linear layer gives the value, so there are no other read-outs of what it reads"
 
 
 def agreement_findings(found: Measured, about: About) -> list[Finding]:
@@ -32,22 +34,9 @@ def agreement_findings(found: Measured, about: About) -> list[Finding]:
             features=found.features,
         )  # fmt: skip
         question = f"how often the most probable move is the one of the highest next value, {name} squares"
+        beside = (None, NO_LAYER) if result.readouts is None else beside_readouts(result.readouts)
         made.append(finding(
-            f"value.agreement.{name}", question, result.agreement, *_beside_readouts(result.readouts),
+            f"value.agreement.{name}", question, result.agreement, *beside,
             "value-policy agreement", found, about, "share of squares",
         ))  # fmt: skip
     return made
-
-
-def _beside_readouts(readouts: Readouts | None) -> tuple[Estimate | None, str]:
-    """The control of an agreement: what random read-outs give, with the range of 95% of them, and its name."""
-    if readouts is None:
-        return (
-            None,
-            "none: no one linear layer gives the value, so there are no other read-outs of what it reads",
-        )
-    n = len(readouts.shares)
-    return (
-        Estimate(float(readouts.shares.mean()), readouts.low, readouts.high, n),
-        f"{n} random read-outs of what the value layer reads, 95% of them",
-    )

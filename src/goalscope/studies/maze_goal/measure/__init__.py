@@ -1,3 +1,1 @@
-"""What is run: `fields.py` the policy in the mazes and what follows exactly; `far_corners.py` cheese in the far corners;
-`value_layer.py` what the layer reads that gives the policy's value.
-"""
+"""What is run: `fields.py` the policy in the mazes and what follows exactly; `far_corners.py` cheese in the far corners."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from goalscope.rollout import Fields, fields
 from goalscope.studies.maze import CORNERS, REGION, before, is_square, toward
-from goalscope.studies.maze_goal.measure.value_layer import fields_and_features
+from goalscope.studies.value_layer import PROBED, with_features
 from goalscope.worlds.contract import concatenate, take
 from goalscope.worlds.maze import MazeState, place_cheese, remove_cheese
 from goalscope.worlds.maze.paths import bounding_box, corner, decision_square, distances, maze_size, top_right
@@ -91,7 +91,11 @@ def study_levels(world: Any, near: Any, first: int, count: int) -> Levels:
 def measure(module: nn.Module, levels: Levels) -> dict[str, np.ndarray]:
     """Runs the policy wherever the study needs it; gives plain arrays, which `restore` takes."""
     world, state = levels.world, levels.state
-    base, features = fields_and_features(module, world, state)
+    base, features = with_features(
+        module,
+        lambda: fields(module, world, take(state, slice(PROBED))),
+        lambda: fields(module, world, state),
+    )
     bare = fields(module, world, remove_cheese(state))
     arrays = {"moves": base.moves, "value": base.value, "bare_moves": bare.moves, "bare_value": bare.value}
     if features is not None:

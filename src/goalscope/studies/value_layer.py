@@ -8,42 +8,62 @@ different things, nothing is given rather than a guess.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch import nn
 
-from goalscope.rollout import Fields, fields
-from goalscope.worlds.contract import take
+from goalscope.methods.behaviour.agreement import Readouts
+from goalscope.stats import Estimate
 
-_PROBED = 4
-"""levels on which the layer is looked for"""
+PROBED = 4
+"""levels on which the layer is to be looked for"""
+
+
+class _HasValue(Protocol):
+    @property
+    def value(self) -> np.ndarray: ...
+
+
+Valued = TypeVar("Valued", bound=_HasValue)
+"""what has the policy's value on each square, in the order of its forwards"""
 _Passed = dict[str, list[tuple[np.ndarray, np.ndarray]]]
 """layer -> (input [B, H], output [B, O]) of each forward"""
 
 
-def fields_and_features(module: nn.Module, world: Any, state: Any) -> tuple[Fields, np.ndarray | None]:
-    """The fields of the mazes and, beside them, [K, H] what the layer of the value reads on each square.
+def with_features(
+    module: nn.Module, few: Callable[[], Valued], every: Callable[[], Valued]
+) -> tuple[Valued, np.ndarray | None]:
+    """What `every` gives and, beside it, [K, H] what the layer of the value reads on each of its K squares.
 
     Args:
-        module: feed-forward policy, as `fields` takes it.
-        world: `Maze`, or another whose states are mazes.
-        state: N levels.
+        module: feed-forward policy.
+        few: runs the module on the squares of some levels, each once, and gives something with the `value` [k] of each.
+        every: the same of all levels.
 
     Returns:
-        The fields, and float32 features in the order of their squares; None where the layer is not to be told.
+        What `every` gives, and float32 features in its order; None where the layer is not to be told.
     """
     linear = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
     with _listening(module, linear, outputs=True) as passed:
-        few = fields(module, world, take(state, slice(_PROBED)))
-    layer = _value_layer(passed, few.value)
+        value = few().value
+    layer = _value_layer(passed, value)
     if layer is None:
-        return fields(module, world, state), None
+        return every(), None
     with _listening(module, [layer], outputs=False) as passed:
-        every = fields(module, world, state)
-    return every, np.concatenate([read for read, _ in passed[layer]])
+        made = every()
+    return made, np.concatenate([read for read, _ in passed[layer]])
+
+
+def beside_readouts(readouts: Readouts) -> tuple[Estimate, str]:
+    """The control of an agreement: what random read-outs give, with the range of 95% of them, and its name."""
+    n = len(readouts.shares)
+    return (
+        Estimate(float(readouts.shares.mean()), readouts.low, readouts.high, n),
+        f"{n} random read-outs of what the value layer reads, 95% of them",
+    )
 
 
 def _value_layer(passed: _Passed, value: np.ndarray) -> str | None:
