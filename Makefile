@@ -1,6 +1,7 @@
 # make study   an illustrated answer about the packaged agent, from nothing
 # make test    the whole test suite          make check   format, lint, types
 # make bench   every speed claim, measured   make clean   remove the environments
+# make page    the page of `goalscope app` from app/ (needs npm; what it builds is committed)
 # make mutants break the code in one place at a time and expect a test to go red (half an hour)
 #
 # VENV and PYTHON can be overridden: `make study VENV=/tmp/env PYTHON=python3.12`.
@@ -15,7 +16,7 @@ STUDY_ARGS ?=
 MUTANTS ?=
 OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: study test check bench mutants clean
+.PHONY: study test check bench mutants page clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/.installed
@@ -44,6 +45,9 @@ bench: $(TEST_VENV)/.installed
 mutants: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/python tests/mutants/run.py $(MUTANTS)
 
+page:
+	cd app && npm ci --no-audit --no-fund && npm run build
+
 # A stamp per environment: made again when what is to be installed changed, otherwise nothing happens.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,7 +57,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-		--editable ".[chess,procgen,sb3,minigrid,test,dev]"
+		--editable ".[chess,procgen,sb3,minigrid,app,test,dev]"
 	@touch $@
 
 clean:

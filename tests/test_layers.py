@@ -38,7 +38,12 @@ MAY_IMPORT = {
         "report",
     },
     "viewing": {"worlds", "policies", "rollout", "methods", "plots", "studies"},
-    "commands": {"worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing"},
+    "app": {
+        "worlds", "policies", "activations", "rollout", "methods", "evidence", "plots", "report", "studies", "viewing",
+    },
+    "commands": {
+        "worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing", "app",
+    },
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout", "activations", "methods", "studies", "moved", "verbs"},
 }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from goalscope import __version__
+from goalscope.commands.app import app as page
 from goalscope.commands.bound import bound
 from goalscope.commands.findings import argument, findings
 from goalscope.commands.forecast import forecast_app
@@ -59,6 +60,7 @@ app.commands |= {
     "findings": findings,
     "play": play,
     "bound": bound,
+    "app": page,
     "policies": policies_app,
     "train": train_app,
     "forecast": forecast_app,

@@ -51,6 +51,7 @@ class Board:
         decision_square: (row, column) to ring, or None.
         arrow_label: what the arrows are, for the legend.
         caption: a few words above the maze.
+        cropped: only the free squares and what lies between them is drawn; otherwise the whole world.
     """
 
     walls: np.ndarray
@@ -70,6 +71,7 @@ class Board:
     decision_square: Square | None = None
     arrow_label: str = "expected move (full length: certain)"
     caption: str = ""
+    cropped: bool = True
 
     def painted(self) -> np.ndarray | None:
         """[K] the numbers painted under the arrows, or None."""
@@ -112,12 +114,13 @@ def path_order(boards: Sequence[Board]) -> list[str]:
 def maze(
     board: Board, side: float, ranges: Mapping[str, tuple[float, float]], order: Sequence[str]
 ) -> tuple[list[str], float]:
-    """One maze, cropped to its free squares, `side` wide; returns its elements and its height.
+    """One maze, `side` wide; returns its elements and its height.
 
     `ranges` are the scales of `panels.heat_ranges`, `order` the paths of `path_order`.
     """
     free = np.argwhere(~board.walls)
-    (top, left), (bottom, right) = (free.min(axis=0), free.max(axis=0)) if len(free) else ((0, 0), (0, 0))
+    shown = free if board.cropped else np.argwhere(np.ones_like(board.walls))
+    (top, left), (bottom, right) = (shown.min(axis=0), shown.max(axis=0)) if len(shown) else ((0, 0), (0, 0))
     cell = side / (right - left + 1 + 2 * _MARGIN)
     height = cell * (bottom - top + 1 + 2 * _MARGIN)
     place = _Place(cell, int(top), int(left))
