@@ -2,5 +2,5 @@
 
 `behaviour/` what the policy does: exact reach, which algorithm, what decides, does value agree. `reading/` what can be
 read in it. `intervening/` what changes when it is edited. `weights/` what training changed. `trust/` does
-an explanation hold where it could fail. `chess/` what only chess has.
+an explanation hold where it could fail. `goals/` what it acts for. `chess/` what only chess has.
 """
