@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "verbs": {"activations", "policies"},
     "worlds": set(),
     "activations": set(),
+    "parallel": set(),
     "stats": set(),
     "policies": {"worlds"},
     "methods": {"activations", "stats"},
@@ -37,12 +38,14 @@ MAY_IMPORT = {
         "worlds", "policies", "rollout", "training", "activations", "stats", "methods", "evidence", "plots",
         "report",
     },
+    "sweep": {"parallel", "policies", "evidence", "studies"},
     "viewing": {"worlds", "policies", "rollout", "methods", "plots", "studies"},
     "app": {
         "worlds", "policies", "activations", "rollout", "methods", "evidence", "plots", "report", "studies", "viewing",
     },
     "commands": {
         "worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing", "app",
+        "parallel", "sweep",
     },
     # `import goalscope` names the public surface and loads it on first use.
     "": {"worlds", "policies", "rollout", "activations", "methods", "studies", "moved", "verbs"},

@@ -22,8 +22,9 @@ Whole questions:
     goal_study          what any policy pursues in any world, also of your own
 
 Rooms: `worlds`, `policies`, `rollout`, `training`, `activations`, `stats`, `methods`, `evidence`, `studies`,
-`viewing`, `plots`, `report`, `app`, `commands`; beside them `verbs.py` is the inside of whatever acts, `files.py` writes
-files whole, `showing.py` shows records, `progress.py` counts long work, `moved.py` keeps the module names of 0.1.
+`parallel`, `sweep`, `viewing`, `plots`, `report`, `app`, `commands`; beside them `verbs.py` is the inside of whatever
+acts, `files.py` writes files whole, `showing.py` shows records, `progress.py` counts long work,
+`moved.py` keeps the module names of 0.1.
 
 The names are loaded on first use, so that `import goalscope` and `goalscope --help` stay quick.
 """

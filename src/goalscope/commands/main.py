@@ -15,6 +15,7 @@ from goalscope.commands.forecast import forecast_app
 from goalscope.commands.parser import App, Argument, run
 from goalscope.commands.play import play
 from goalscope.commands.study import study_app
+from goalscope.commands.sweep import sweep
 from goalscope.commands.train import train_app
 
 INTERRUPTED = 130
@@ -57,6 +58,7 @@ def policies_add(name: Annotated[str, Argument("Of a policy that can be fetched.
 app = App("Finds out what a trained policy network pursues, and how.")
 app.commands |= {
     "study": study_app,
+    "sweep": sweep,
     "findings": findings,
     "play": play,
     "bound": bound,

@@ -110,6 +110,22 @@ def _shown(function: Callable[..., None]) -> list[tuple[str, str]]:
     return [(name, option or f"--{name.replace('_', '-')}") for name, option in named.items()]
 
 
+def kinds_of(function: Callable[..., None]) -> dict[str, type]:
+    """The parameters of a command and their types, `list` for one that may be given several times."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    kinds = {
+        name: _without_none(typing.get_args(hint)[0]) for name, hint in hints.items() if name != "return"
+    }
+    return {name: typing.get_origin(kind) or kind for name, kind in kinds.items()}
+
+
+def _without_none(kind: Any) -> Any:
+    """'int' of 'int | None'."""
+    if isinstance(kind, types.UnionType):
+        return next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    return kind
+
+
 def _looks(words: str) -> dict[str, Any]:
     """What every parser has: its text, the width, and that options are written out."""
     width = columns()
@@ -146,8 +162,7 @@ def _add_parameter(parser: argparse.ArgumentParser, name: str, hint: Any, defaul
     """One option or argument, by the type and the words of a parameter."""
     kind, shown = typing.get_args(hint)[:2]
     options: dict[str, Any] = {"default": None if default is inspect.Parameter.empty else default}
-    if isinstance(kind, types.UnionType):
-        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    kind = _without_none(kind)
     if typing.get_origin(kind) is list:
         options["action"], kind = "append", typing.get_args(kind)[0]
     if kind is bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from goalscope.evidence.rule import Rule, parse
+from goalscope.evidence.toml_lines import At, Lines
 from goalscope.files import decoded, warn_of_namesake
 from goalscope.showing import drawing, text
 
@@ -142,7 +143,7 @@ def parse_forecasts(text: str, name: str = "forecasts") -> ForecastFile:
     unknown = sorted(table.keys() - _TABLES)
     if unknown:
         raise ValueError(f"{name}: unknown {_near(unknown[0], sorted(_TABLES))}")
-    lines = _Lines(text, name)
+    lines = Lines(text, name)
     forecasts = [_forecast(t, lines.of("forecast", i)) for i, t in _tables(table, "forecast", name)]
     questions = [_question(t, lines.of("question", i)) for i, t in _tables(table, "question", name)]
     own = table.get("findings", [])
@@ -203,45 +204,6 @@ def known_findings() -> list[str]:
 Line = Callable[[str], str]
 
 
-class _At:
-    """Says 'file, line N' of a key of one table; the table's own line where the key is not found."""
-
-    def __init__(self, name: str, header: int, keys: Mapping[str, int]):
-        self.name, self.header, self.keys = name, header, keys
-
-    def number(self, key: str) -> int:
-        return self.keys.get(key, self.header)
-
-    def __call__(self, key: str = "") -> str:
-        line = self.number(key)
-        return f"{self.name}, line {line}" if line else self.name
-
-
-class _Lines:
-    """Where the tables of a TOML text and their keys stand; tomllib does not say."""
-
-    def __init__(self, text: str, name: str):
-        self.name = name
-        self.tables: dict[str, list[_At]] = {}
-        keys: dict[str, int] = {}
-        quote = ""
-        for number, line in enumerate(text.split("\n"), start=1):
-            begun = quote
-            for mark in re.findall(r'"""|\'\'\'', line):
-                quote = "" if mark == quote else quote or mark
-            if begun:  # inside of a text of several lines
-                continue
-            if header := re.match(r"\s*\[\[\s*\"?(\w+)\"?\s*\]\]", line):
-                keys = {}
-                self.tables.setdefault(header[1], []).append(_At(name, number, keys))
-            elif key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line):
-                keys.setdefault(key[1], number)
-
-    def of(self, kind: str, index: int) -> _At:
-        found = self.tables.get(kind, [])
-        return found[index] if index < len(found) else _At(self.name, 0, {})
-
-
 def _tables(table: Mapping[str, Any], kind: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     found = table.get(kind, [])
     if not isinstance(found, list) or not all(isinstance(t, dict) for t in found):
@@ -249,7 +211,7 @@ def _tables(table: Mapping[str, Any], kind: str, name: str) -> list[tuple[int, d
     return list(enumerate(found))
 
 
-def _forecast(table: Mapping[str, Any], at: _At) -> Forecast:
+def _forecast(table: Mapping[str, Any], at: At) -> Forecast:
     for key in table:
         if key not in _KEYS:
             raise ValueError(f"{at(key)}: unknown key {_near(key, sorted(_KEYS))}")
@@ -288,7 +250,7 @@ def _forecast(table: Mapping[str, Any], at: _At) -> Forecast:
     return Forecast(**texts, probability=probability, quantiles=quantiles, rule=rule)
 
 
-def _question(table: Mapping[str, Any], at: _At) -> Question:
+def _question(table: Mapping[str, Any], at: At) -> Question:
     for key in table:
         if key not in ("id", "statement", "findings"):
             raise ValueError(f"{at(key)}: unknown key {_near(key, ('id', 'statement', 'findings'))}")
@@ -298,7 +260,7 @@ def _question(table: Mapping[str, Any], at: _At) -> Question:
     return Question(_text(table, "id", at, True), _text(table, "statement", at, True), tuple(ids))
 
 
-def _text(table: Mapping[str, Any], key: str, at: _At, needed: bool) -> str:
+def _text(table: Mapping[str, Any], key: str, at: At, needed: bool) -> str:
     value = table.get(key, "")
     if not isinstance(value, str) or (not value.strip() and (needed or key in table)):
         said = repr(value) if key in table else "nothing"
@@ -306,7 +268,7 @@ def _text(table: Mapping[str, Any], key: str, at: _At, needed: bool) -> str:
     return value.strip()
 
 
-def _probability(table: Mapping[str, Any], at: _At) -> float:
+def _probability(table: Mapping[str, Any], at: At) -> float:
     value = table.get("probability")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         said = "nothing" if value is None else repr(value)
@@ -314,7 +276,7 @@ def _probability(table: Mapping[str, Any], at: _At) -> float:
     return float(value)
 
 
-def _quantiles(value: Any, at: _At) -> tuple[tuple[float, float], ...]:
+def _quantiles(value: Any, at: At) -> tuple[tuple[float, float], ...]:
     """[[level, value], ...], both rising."""
     line = at("quantiles")
     pairs = value if isinstance(value, list) else []
