@@ -124,7 +124,7 @@ def _print_rows(rows: Sequence[Row]) -> None:
         if here != before:
             print(printable(here))
             before = here
-        value = f"{row.least:.3g}" if row.seeds == 1 else f"{row.least:.3g} to {row.greatest:.3g}"
+        value = " to ".join(dict.fromkeys((f"{row.least:.3g}", f"{row.greatest:.3g}")))
         over = "" if row.seeds == 1 else f" over {row.seeds} seeds"
         print(f"  {row.finding}: {value} {row.unit}{over}; {row.standings}")
     if len(rows) > ROWS:

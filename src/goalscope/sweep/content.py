@@ -27,8 +27,13 @@ _PIECE = 1 << 20
 
 def digits_of(*parts: Any) -> str:
     """The first digits of a sha256 over plain JSON, the code and torch's version."""
-    text = json.dumps([*parts, code_version(), version("torch")], sort_keys=True)
+    text = json.dumps([*parts, *_code()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+@functools.cache
+def _code() -> tuple[str, str]:
+    return code_version(), version("torch")
 
 
 def files_of(options: Mapping[str, Any]) -> dict[str, str]:

@@ -1,18 +1,18 @@
 """The file of a sweep: which policies, studies, seeds and options, and the cells that this makes.
 
-    out = "runs/sweep"                  # where the run folders go; runs/NAME-OF-THE-FILE if left out
+out = "runs/sweep"                  # where the run folders go; runs/NAME-OF-THE-FILE if left out
 
-    [[train]]                           # any number of trainings
-    train = "maze"                      # as in `goalscope train maze`
-    name = "corner"                     # studies call its policies "@corner"
-    seeds = [1, 2]
-    cheese_region = [1, 3]              # an option of the training: one value, or a list of values to go through
+[[train]]                           # any number of trainings
+train = "maze"                      # as in `goalscope train maze`
+name = "corner"                     # studies call its policies "@corner"
+seeds = [1, 2]
+cheese_region = [1, 3]              # an option of the training: one value, or a list of values to go through
 
-    [[study]]                           # any number of studies
-    study = "maze"                      # as in `goalscope study maze`
-    policies = ["mouse-topright", "checkpoints/*.safetensors", "@corner"]
-    seeds = [0, 1, 2]                   # [0] if left out
-    levels = [100, 500]                 # an option of the study
+[[study]]                           # any number of studies
+study = "maze"                      # as in `goalscope study maze`
+policies = ["mouse-topright", "checkpoints/*.safetensors", "@corner"]
+seeds = [0, 1, 2]                   # [0] if left out
+levels = [100, 500]                 # an option of the study
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 from goalscope.evidence.toml_lines import At, Lines
 from goalscope.files import read_text
 from goalscope.policies.names import located, named
+from goalscope.studies.run import NEEDED
 from goalscope.sweep.content import digits_of, files_of
 
 Known = Mapping[str, Mapping[str, type]]
@@ -139,6 +140,9 @@ def _studies(
     policies = table.get("policies")
     if not isinstance(policies, list) or not policies or not all(isinstance(p, str) and p for p in policies):
         raise ValueError(f'{at("policies")}: policies = ["NAME or path", ...] says what is studied')
+    for option in NEEDED.get(what, ()):
+        if option not in table:
+            raise ValueError(f"{at()}: study {what} needs the option {option!r}")
     options = list(_combined(table, STUDY, what, at, known))
     files = [_checked(each, at) for each in options]
     for policy, label, content, needs in _subjects(policies, at, trained, out):
