@@ -37,6 +37,8 @@ def play(
 ) -> Rollout:  # fmt: skip
     """Plays with sampled actions, feed-forward or recurrent (a module with `initial_carry`).
 
+    Where the world says which moves are `legal`, only those are taken, each as likely as the policy has it among them.
+
     Args:
         policy: whatever `policies.given.policy_of` takes.
         world: any World.
@@ -74,7 +76,7 @@ def play(
                 break
             x = encoded(module, world.observe(take(state, going)))
             logits, _, carry = answer(module, x, carry, actions=available, world=world.name)
-            probs = logits.double().softmax(1).cpu()
+            probs = _allowed(logits.double().cpu(), world, state, going).softmax(1)
             actions[t, going] = torch.multinomial(probs, 1, generator=generator)[:, 0].numpy()
             outcome = world.step(state, actions[t])
             state, rewards[t], over = outcome.state, outcome.reward, outcome.ended
@@ -82,3 +84,10 @@ def play(
     if watch:
         watch(state, steps)
     return Rollout(actions, rewards, ended, state)
+
+
+def _allowed(logits: torch.Tensor, world: Any, state: Any, going: np.ndarray) -> torch.Tensor:
+    """The logits [M, A] of the levels that go on, -inf where the world forbids a move; as they are where it forbids none."""
+    if not hasattr(world, "legal"):
+        return logits
+    return logits.masked_fill(~torch.from_numpy(world.legal(take(state, going))), -torch.inf)

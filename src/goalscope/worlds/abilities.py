@@ -20,6 +20,10 @@ ABILITIES = {
     "add": "add(state, name, to [N, 2]) -> the levels with one more thing",
     "move_agent": "move_agent(state, to [N, 2]) -> the levels with the agent elsewhere",
     "picture": "picture(state, i) -> level i as SVG text",
+    "aims": "aims() -> {name: function of N states that gives [N] bool}: what can be brought about in it, beside coming to "
+    "things and places",
+    "legal": "legal(state) -> [N, A] bool: the moves that `step` takes, of a level that is over all; without it all "
+    "actions are",
 }
 """What a world may offer beside the protocol: name -> what is called and what it gives.
 
@@ -55,6 +59,10 @@ def check_abilities(world: Any, state: Any) -> None:
         found = read["things"]
         listed = isinstance(found, list) and len(found) == count and all(isinstance(x, dict) for x in found)
         require(listed, f"things gave no list of {count} dictionaries")
+    for name, aim in world.aims().items() if "aims" in has else ():
+        given = aim(state)
+        shaped = isinstance(given, np.ndarray) and given.shape == (count,) and given.dtype == bool
+        require(shaped, f"the aim {name!r} gave {_kind(given)}, not [{count}] bool")
     for i in range(count):
         alone = {name: getattr(world, name)(take(state, i)) for name in read}
         same = all(np.array_equal(alone[name][0], read[name][i]) for name in read)

@@ -10,6 +10,7 @@ reached need no ability: `rollout.chain.enumerate_states` finds them by stepping
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -158,7 +159,7 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
         any(not equal(take(others, 0), take(others, i)) for i in range(1, 32)), "all seeds give one level"
     )
     rng = np.random.default_rng(0)
-    actions = rng.choice([int(a) for a in world.actions], size=(steps, len(seeds)))
+    actions = _drawn(world, start, rng, steps)
     batch = _roll(world, start, actions)
     observed = world.observe(batch[-1].state)
     for i in range(len(seeds)):
@@ -182,6 +183,35 @@ def check_world(world: World, seeds: Sequence[int] | np.ndarray, steps: int = 20
             require(same, f"parse(text(state)) differs for level {seeds[i]}")
     _check_illegal(world, start, actions[0])
     check_abilities(world, start)
+
+
+def _drawn(world: Any, state: Any, rng: np.random.Generator, steps: int) -> np.ndarray:
+    """[steps, N] actions at random; of a world that says which are `legal`, some of those."""
+    count = len(getattr(state, dataclasses.fields(state)[0].name))
+    if not hasattr(world, "legal"):
+        return rng.choice([int(a) for a in world.actions], size=(steps, count))
+    actions = np.empty((steps, count), np.int64)
+    for t in range(steps):
+        legal = world.legal(state)
+        shaped = (
+            isinstance(legal, np.ndarray)
+            and legal.shape == (count, len(world.actions))
+            and legal.dtype == bool
+        )
+        require(
+            shaped and bool(legal.any(1).all()),
+            f"legal gave no [{count}, {len(world.actions)}] bool with a move in each",
+        )
+        for i in range(count):
+            forbidden = np.flatnonzero(~legal[i])
+            if t == 0 and len(forbidden):
+                require(
+                    _refuses(world, take(state, i), forbidden[:1]),
+                    f"move {forbidden[0]}, not legal, was accepted",
+                )
+        actions[t] = [rng.choice(np.flatnonzero(row)) for row in legal]
+        state = world.step(state, actions[t]).state
+    return actions
 
 
 def _check_illegal(world: World, state: Any, actions: np.ndarray) -> None:

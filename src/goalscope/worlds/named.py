@@ -24,7 +24,15 @@ NEEDED = (
     "text",
 )
 """what a World has; see `goalscope.worlds.contract`"""
-KINDS = {"maze": "", "sokoban": "", "minigrid": "ID", "procgen": "GAME", "gym": "ID"}
+KINDS = {
+    "maze": "",
+    "sokoban": "",
+    "gomoku": "",
+    "reversi": "",
+    "minigrid": "ID",
+    "procgen": "GAME",
+    "gym": "ID",
+}
 """name -> what stands behind its colon"""
 PROCGEN = ("maze", "coinrun", "heist")
 """games of Procgen that are known here"""
@@ -34,7 +42,7 @@ def world_of(given: Any, **settings: Any) -> World:
     """The world that is meant.
 
     Args:
-        given: 'maze' or 'sokoban'; 'minigrid:ID' with the name of an environment of the package, as in
+        given: 'maze', 'sokoban', 'gomoku' or 'reversi'; 'minigrid:ID' with the name of an environment of the package, as in
             'minigrid:MiniGrid-DoorKey-6x6-v0'; 'procgen:maze', 'procgen:coinrun' or 'procgen:heist'; 'gym:ID', any
             Gymnasium environment, as in 'gym:CartPole-v1'; 'file.py:factory', a function without arguments that returns a
             World, in a file that is run as `python file.py` runs it; or a World, which stays as it is.
@@ -79,6 +87,10 @@ def _of_text(text: str, settings: dict[str, Any]) -> World:
         from goalscope.worlds.sokoban import Sokoban
 
         return _made(Sokoban, (), settings)
+    if kind in ("gomoku", "reversi"):
+        from goalscope.worlds.boards import GomokuBoard, ReversiBoard
+
+        return _made(GomokuBoard if kind == "gomoku" else ReversiBoard, (), settings)
     if kind == "minigrid":
         from goalscope.worlds.minigrid import MiniGrid
 

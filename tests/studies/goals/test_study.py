@@ -159,7 +159,7 @@ def test_with_a_memory_play_is_sampled_and_says_so(goal: Outcome, tmp_path: Path
     assert exact["pull.green_goal"].method.startswith("exact chain")
     assert found["map.green_goal.unseen"].estimate == pytest.approx(1, abs=0.05)
     answers = " ".join(s["answer"] for s in json.loads((outcome.folder / "run.json").read_text())["sections"])
-    assert "Sampled, 16 plays of each level: Remembers has a memory" in answers
+    assert "Sampled, 4 plays of each level: Remembers has a memory" in answers
 
 
 def test_too_many_states_are_sampled_too(goal: Outcome, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Candidate:
     key: str
     """as ids have it: 'green_goal'"""
     kind: str
-    """'thing', 'corner', 'edge', 'start' or 'own'"""
+    """'thing', 'corner', 'edge', 'start' or 'own' (the user's, and the world's aims)"""
     function: Callable[[Any], np.ndarray] | None = None
     """of kind 'own': the user's"""
 
@@ -117,7 +117,7 @@ def distinct(state: Any) -> Any:
 
 
 def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
-    """Every thing of the levels and every special place, as far as the world says what is where, and the user's own.
+    """Every thing of the levels and every special place, as far as the world says what is where; its aims; the user's own.
 
     Args:
         world: any World. state: N levels. goals: the user's own.
@@ -131,7 +131,8 @@ def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
         found += [_named(name, "thing") for name in names]
         found += [_named(f"{name} corner", "corner") for name in CORNERS]
         found += [_named(f"{name} edge", "edge") for name in EDGES] + [_named("start", "start")]
-    found += [_named(name, "own", function) for name, function in goals.items()]
+    aims = world.aims() if hasattr(world, "aims") else {}
+    found += [_named(name, "own", function) for name, function in {**aims, **goals}.items()]
     if not found:
         lacking = [f"`{ABILITIES[name]}`" for name in ("things", "agent", "free") if not hasattr(world, name)]
         raise ValueError(

@@ -7,6 +7,7 @@ these come findings, verdicts, figures and words (quick, made anew each time).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import isfunction
@@ -46,7 +47,7 @@ QUICK_LEVELS = 25
 MAPS, MOST_PLACEMENTS = 2, 400
 """levels in which the first thing is put on every square, and placements in all"""
 DRAWS = 2
-"""pairs of squares that a thing is moved to, a level"""
+"""pairs of squares that a thing is moved to, a level; one where play is sampled, which takes long"""
 WALK = "random walk"
 """the control that no network is"""
 
@@ -129,6 +130,8 @@ def _world(policy: Policy, options: Options) -> Any:
         kind, own = options.world.partition(":")[0], policy.config.get("world") or {}
         if kind == own.get("name") and "observation" in own:
             settings = {"observation": own["observation"], **settings}
+        if kind == "sokoban" and kind == own.get("name"):
+            settings |= {"height": own["size"], "width": own["size"], "boxes": own["boxes"]}
         if kind == "maze" and isinstance(getattr(policy.module, "size", None), int):
             settings["size"] = policy.module.size
     return world_of(options.world, **settings)
@@ -153,7 +156,7 @@ def _asked(policy: Policy, world: Any, state: Any, goals: Goals, options: Option
     except NoExactChain as error:
         asked = _cases(world, candidates, state, None, len(_rows(state)), options.seed)
         return asked, f"Sampled, {PLAYS} plays of each level: {error}."
-    _refuse_unreachable(asked)
+    _refuse_unreachable(asked, goals)
     levels = len(_rows(asked.base.start))
     only = "the one level that the world gives" if levels == 1 else f"{levels} different levels"
     return asked, f"Exact, from all {len(asked.base.states or ()):,} states of {only}."
@@ -173,11 +176,18 @@ def _cases(
         if base.states is not None:
             can_stand = np.zeros(world.free(base.start).shape, bool)
             can_stand[base.states.level, *world.agent(base.states.state).T] = True
-        for i, thing in enumerate(c for c in candidates if c.kind == "thing"):
-            levels = moved(world, base.start, thing, can_stand, DRAWS * count, seed + i)
+        draws = count * (1 if limit is None else DRAWS)
+        for i, thing in enumerate(_movable(candidates, limit)):
+            levels = moved(world, base.start, thing, can_stand, draws, seed + i)
             if levels is not None:
                 found[thing.key] = moved_cases(world, candidates, levels, limit, seed)
     return Asked(candidates, base, found)
+
+
+def _movable(candidates: Sequence[Candidate], limit: int | None) -> list[Candidate]:
+    """The things; where play is sampled, of equal ones ('box', 'box 2') the first."""
+    things = [c for c in candidates if c.kind == "thing"]
+    return things if limit is not None else [c for c in things if not re.search(r" \d+$", c.name)]
 
 
 def _all_cases(asked: Asked) -> Iterator[Case]:
@@ -186,10 +196,10 @@ def _all_cases(asked: Asked) -> Iterator[Case]:
         yield from (case for case in (cases.here, cases.twin, cases.without) if case is not None)
 
 
-def _refuse_unreachable(asked: Asked) -> None:
+def _refuse_unreachable(asked: Asked, goals: Goals) -> None:
     """What the user names must be there to be come to."""
     for candidate in asked.candidates:
-        if candidate.kind == "own" and not any(case.flags[candidate.key].any() for case in _all_cases(asked)):
+        if candidate.name in goals and not any(case.flags[candidate.key].any() for case in _all_cases(asked)):
             levels = len(asked.base.states.start) if asked.base.states else 0
             raise ValueError(
                 f"the goal {candidate.name!r} is reached by no actions in any of {levels} levels: look at what its function "
@@ -300,7 +310,8 @@ def _asides(asked: Asked, found: dict[str, Any]) -> list[str]:
         )
     still = [c.name for c in asked.candidates if c.kind == "thing" and c.key not in asked.moved]
     if still:
-        said.append(f"Not moved, since the world cannot or there is no room: {', '.join(still)}.")
+        why = "the world cannot, there is no room, or another of its kind is"
+        said.append(f"Not moved, since {why}: {', '.join(still)}.")
     return said
 
 

@@ -19,7 +19,7 @@ def headline(policy: str, found: Found, judged: Sequence[Verdict], fit: Explaine
     judged = [v for v in judged if not _implied(v, judged)]
     best = [v for v in judged if v.answer == "yes"] or sorted(judged, key=lambda v: -found[v.by].low)[:1]
     for one in best[:2]:
-        lines.append(f"{_what(one)}: {told(found[one.by])}.")
+        lines.append(f"{_what(one, found[one.by])}: {told(found[one.by])}.")
     if "rule.unexplained" in found and not isinstance(fit, str):
         lines.append(_unexplained(fit))
     elif best and f"come.{best[0].candidate.key}" in found:
@@ -48,11 +48,11 @@ def _listed(judged: Sequence[Verdict]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _what(one: Verdict) -> str:
+def _what(one: Verdict, found: Finding) -> str:
     if one.by.startswith("pull."):
         return f"Moved elsewhere, {one.candidate.words} draws it there, above a twin square"
     if one.candidate.kind == "own":
-        return f"It comes to {one.candidate.words} first"
+        return f"It comes to {one.candidate.words}{' first' if 'before the thing' in found.question else ''}"
     where = f"{one.candidate.words} and another are equally near"
     return f"Where {where}, it comes to {one.candidate.words} first, in balance"
 

@@ -8,14 +8,15 @@ a policy thinks longer by being shown the same observation again. Agents that we
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from goalscope.worlds.contract import Step, take
-from goalscope.worlds.sokoban import kernels
+from goalscope.worlds.sokoban import edits, kernels
 from goalscope.worlds.sokoban.generate import checked_seeds, generate_levels
+from goalscope.worlds.sokoban.picture import level_picture
 from goalscope.worlds.sokoban.state import Move, MoveOrNothing, SokobanState, solved
 from goalscope.worlds.sokoban.text import level_text, parse_level
 
@@ -160,6 +161,42 @@ class Sokoban:
     def text(self, state: SokobanState) -> list[str]:
         """The N levels as XSB texts of H lines."""
         return [level_text(state, i) for i in range(len(state))]
+
+    def things(self, state: SokobanState) -> list[dict[str, tuple[int, int]]]:
+        """[N] name -> square of every box and target: 'box', 'box 2', ..., 'target', ..."""
+        return edits.things(state)
+
+    def agent(self, state: SokobanState) -> np.ndarray:
+        """[N, 2] int64: the players' squares."""
+        return state.player.astype(np.int64)
+
+    def free(self, state: SokobanState) -> np.ndarray:
+        """[N, H, W] bool: floor on which nothing is."""
+        return edits.free(state)
+
+    def move(self, state: SokobanState, name: str, to: np.ndarray) -> SokobanState:
+        """The levels with that box or target on other squares [N, 2]; see `edits.move`."""
+        return edits.move(state, name, to)
+
+    def remove(self, state: SokobanState, name: str) -> SokobanState:
+        """The levels without that box or target."""
+        return edits.remove(state, name)
+
+    def add(self, state: SokobanState, name: str, to: np.ndarray) -> SokobanState:
+        """The levels with one more box or target on squares [N, 2]."""
+        return edits.add(state, name, to)
+
+    def move_agent(self, state: SokobanState, to: np.ndarray) -> SokobanState:
+        """The levels with the player on other squares [N, 2]."""
+        return edits.move_agent(state, to)
+
+    def aims(self) -> dict[str, Callable[[SokobanState], np.ndarray]]:
+        """What can be brought about: a box on a target, every box on one."""
+        return edits.aims()
+
+    def picture(self, state: SokobanState, i: int) -> str:
+        """Level i as SVG text."""
+        return level_picture(state, i)
 
 
 def rgb(state: SokobanState) -> np.ndarray:
