@@ -89,7 +89,7 @@ def with_decoy(state: MazeState, seed: int = 0) -> MazeState:
 
 
 def train_sleeper(
-    name: str = "mouse-anywhere", steps: int = 1200, seed: int = 1, out: str | None = None,
+    name: str = "mouse-anywhere", steps: int = 500, seed: int = 1, out: str | None = None,
     config: Sleeping = Sleeping(),
 ) -> Path:  # fmt: skip
     """Makes a sleeper of a mouse and writes it with its card; a killed run goes on where it was.

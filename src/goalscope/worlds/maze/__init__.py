@@ -1,8 +1,9 @@
 """The maze: a mouse, walls, and a cheese that ends the level.
 
 `state.py` what a level is and the moves; `world.py` the rules behind the World protocol; `text.py`; `edits.py`;
-`variants.py` all mazes that one becomes by a kind of change; `paths.py` geometry (distances, corners, the decision square,
-the graph of free squares); `kernels.py` the compiled loops.
+`pillars.py` walls between four
+cells; `variants.py` all mazes that one becomes by a kind of change; `paths.py` geometry (distances, corners, the decision
+square, the graph of free squares); `kernels.py` the compiled loops.
 """
 
 from goalscope.worlds.maze.edits import place_cheese, place_mouse, remove_cheese, toggle_wall

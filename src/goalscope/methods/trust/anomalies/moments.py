@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from goalscope.showing import drawing, text
+
 BLOCK = 8192
 """samples that are turned into double precision at once"""
 
@@ -14,6 +16,8 @@ BLOCK = 8192
 @dataclass(frozen=True)
 class Gaussian:
     """Mean and covariance of what was seen."""
+
+    __repr__, _repr_html_ = text, drawing
 
     mean: np.ndarray
     """[D]"""
