@@ -2,6 +2,7 @@
 # make test    the whole test suite          make check   format, lint, types
 # make bench   every speed claim, measured   make clean   remove the environments
 # make page    the page of `goalscope app` from app/ (needs npm; what it builds is committed)
+# make docs    the documentation as a site in site/, its examples run
 # make mutants break the code in one place at a time and expect a test to go red (half an hour)
 #
 # VENV and PYTHON can be overridden: `make study VENV=/tmp/env PYTHON=python3.12`.
@@ -16,7 +17,7 @@ STUDY_ARGS ?=
 MUTANTS ?=
 OUT ?= runs/maze-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: study test check bench mutants page clean
+.PHONY: study test check bench mutants page docs clean
 .DELETE_ON_ERROR:
 
 study: $(VENV)/.installed
@@ -48,6 +49,9 @@ mutants: $(TEST_VENV)/.installed
 page:
 	cd app && npm ci --no-audit --no-fund && npm run build
 
+docs: $(TEST_VENV)/.installed
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(TEST_VENV)/bin/python -m mkdocs build --strict
+
 # A stamp per environment: made again when what is to be installed changed, otherwise nothing happens.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,7 +61,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-		--editable ".[chess,procgen,sb3,minigrid,app,test,dev]"
+		--editable ".[chess,procgen,sb3,minigrid,app,docs,test,dev]"
 	@touch $@
 
 clean:
