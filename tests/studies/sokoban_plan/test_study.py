@@ -124,6 +124,8 @@ def test_writing_another_plan_changes_the_moves(planted: tuple[about.Outcome, di
     assert "91 times as far out" in far_out({distance.id: beyond}, "agent")
     setup: Any = SimpleNamespace(
         policy=SimpleNamespace(name="planner"),
+        plain=None,
+        other=None,
         sets={"generated": SimpleNamespace(thinking=(0, 1, 2, 4, 8, 16))},
     )
     assert headline(setup, found) == outcome.headline
@@ -139,6 +141,40 @@ def test_writing_another_plan_changes_the_moves(planted: tuple[about.Outcome, di
     own = found["write.agent_shortcut.own_square"]
     assert own.estimate < 0.1 and "write.box_shortcut.own_square" not in found
     assert found["solve.generated.think_0"].estimate == 1 and found["solve.generated.think_0"].control == 0
+
+
+def test_a_plan_that_a_network_without_memory_tells_better_is_not_said_to_be_held(
+    planted: tuple[about.Outcome, dict],
+) -> None:
+    """What is read is used all the same; that it takes a memory is not shown. One target suffices, either way it is said."""
+    _, found = planted
+    plain = SimpleNamespace(name="forgets")
+    setup: Any = SimpleNamespace(
+        policy=SimpleNamespace(name="planner"), plain=plain, other=SimpleNamespace(name="forgets"),
+        sets={"generated": SimpleNamespace(thinking=(0, 1, 2, 4, 8, 16))},
+    )  # fmt: skip
+
+    def verdict(low: float, high: float, targets: tuple[str, ...], setup: Any = setup) -> str:
+        gains = [found[f"probe.{t}.gain.other_player"] for t in targets]
+        better = {f.id: replace(f, estimate=(low + high) / 2, low=low, high=high) for f in gains}
+        return headline(setup, found | better).split("\n\n")[0]
+
+    both = ("agent", "box")
+    said = verdict(-0.06, -0.02, both)
+    assert "holds a plan" not in said and "what is read is used: writing another one for the player" in said
+    assert said.endswith(
+        "; but forgets, which has no memory, tells more of where the player and the boxes will go, so nothing shows that it "
+        "takes a memory."
+    )
+    assert "tells more of where the boxes will go, so nothing" in verdict(-0.06, -0.02, ("box",))
+    assert "holds a plan" in verdict(-0.06, 0.02, both) and "tells less of where the player" in verdict(
+        -0.06, 0.02, both
+    )
+    assert "holds a plan" in verdict(0.02, 0.06, both) and "forgets" not in verdict(0.02, 0.06, both)
+    remembers: Any = SimpleNamespace(**{**vars(setup), "plain": None})
+    assert verdict(-0.06, -0.02, both, remembers).endswith(
+        "but forgets tells more of where the player and the boxes will go."
+    )
 
 
 def test_a_network_that_obeys_its_own_square_is_not_said_to_follow_a_plan(

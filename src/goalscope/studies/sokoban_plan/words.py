@@ -80,16 +80,31 @@ def _verdict(setup: Setup, table: Table, read: list[str]) -> str:
     if not read:
         return f"No plan was found in {name}: probes do no better than their controls."
     # A network that has no memory, or all that can be seen around a square, may give as much: then no memory is needed.
-    other = [t for t in read if (f := table.get(f"probe.{t}.gain.{OTHER}")) is not None and f.low <= 0]
-    seen = [t for t in read if table[f"probe.{t}.beyond_window"].low <= 0 and t not in other]
+    gain = {t: f for t in read if (f := table.get(f"probe.{t}.gain.{OTHER}")) is not None}
+    more = [t for t, f in gain.items() if f.high < 0]
+    other = [t for t, f in gain.items() if f.low <= 0 and t not in more]
+    seen = [t for t in read if table[f"probe.{t}.beyond_window"].low <= 0 and t not in (*other, *more)]
     beside = f"; of {_both(seen)} the squares around may give all of it" if seen else ""
     if other:
         beside += f"; that another trained player tells less of where {_both(other)} will go is not shown"
+    if more:
+        beside += _told_more(setup, more)
     if not caused:
         return f"Where {_both(read)} will go can be read from {name}, but that this causes its moves is not shown{beside}."
+    wrote = f"writing another one for {_both(caused)} changes what it does{beside}."
+    if more:
+        return f"Where {_both(read)} will go can be read from {name}, and what is read is used: {wrote}"
+    return f"{name} holds a plan of where {_both(read)} will go, and {wrote}"
+
+
+def _told_more(setup: Setup, targets: list[str]) -> str:
+    """That another network is read better than the policy, and what follows from it where that one has no memory."""
+    other = "another trained player" if setup.other is None else setup.other.name
+    if setup.plain is None or setup.other is None or setup.plain.name != setup.other.name:
+        return f"; but {other} tells more of where {_both(targets)} will go"
     return (
-        f"{name} holds a plan of where {_both(read)} will go, and writing another one for {_both(caused)} changes what it "
-        f"does{beside}."
+        f"; but {other}, which has no memory, tells more of where {_both(targets)} will go, so nothing shows that it takes "
+        "a memory"
     )
 
 
