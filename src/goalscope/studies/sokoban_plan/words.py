@@ -65,12 +65,8 @@ def headline(setup: Setup, table: Table) -> str:
     """A verdict in one sentence, is there a plan and does it cause the moves; then reading, writing and thinking in a line
     each."""
     read = [t for t in TARGETS if is_read(table, t)]
-    return headed(
-        _verdict(setup, table, read),
-        _read_line(table),
-        _written_line(table, read),
-        _solved_line(setup, table),
-    )
+    lines = _read_line(table), _written_line(table, read), _solved_line(setup, table)
+    return headed(_verdict(setup, table, read), *lines)
 
 
 def _verdict(setup: Setup, table: Table, read: list[str]) -> str:
@@ -100,12 +96,10 @@ def _verdict(setup: Setup, table: Table, read: list[str]) -> str:
 def _told_more(setup: Setup, targets: list[str]) -> str:
     """That another network is read better than the policy, and what follows from it where that one has no memory."""
     other = "another trained player" if setup.other is None else setup.other.name
-    if setup.plain is None or setup.other is None or setup.plain.name != setup.other.name:
+    if setup.plain is None or setup.plain.name != other:
         return f"; but {other} tells more of where {_both(targets)} will go"
-    return (
-        f"; but {other}, which has no memory, tells more of where {_both(targets)} will go, so nothing shows that it takes "
-        "a memory"
-    )
+    told_more = f"; but {other}, which has no memory, tells more of where {_both(targets)} will go"
+    return f"{told_more}, so nothing shows that it takes a memory"
 
 
 def _read_line(table: Table) -> str:
