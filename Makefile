@@ -61,7 +61,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt \
-		--editable ".[chess,procgen,sb3,minigrid,app,docs,test,dev]"
+		--editable ".[chess,procgen,sb3,minigrid,app,ray,docs,test,dev]"
 	@touch $@
 
 clean:

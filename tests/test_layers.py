@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "verbs": {"activations", "policies"},
     "worlds": set(),
     "activations": set(),
-    "parallel": set(),
+    "parallel": {"evidence"},
     "stats": set(),
     "policies": {"worlds"},
     "methods": {"activations", "stats"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from goalscope.commands.train import train_app
 
 if TYPE_CHECKING:
     from goalscope.sweep.grid import Grid
-    from goalscope.sweep.run import Made
+    from goalscope.sweep.run import Made, Workers
     from goalscope.sweep.table import Row
 
 TRAIN_GIVEN = ("seed", "out")
@@ -34,9 +35,11 @@ def sweep(
     workers: Annotated[
         int | None, Option("Processes side by side, each with one thread [default: one a core].")
     ] = None,
+    ray: Annotated[
+        str | None, Option("'local', 'auto' (the cluster of this machine) or HOST:PORT of a Ray cluster.")
+    ] = None,
 ) -> None:
     """Run every study and training that a file names, each once, side by side; going on where it stopped."""
-    from goalscope.parallel.pool import Pool
     from goalscope.sweep.grid import read_grid
     from goalscope.sweep.run import sweep as run
 
@@ -44,11 +47,24 @@ def sweep(
     if dry_run:
         _say_plan(grid)
         return
-    with shown() as say, Pool(workers, say) as working:
+    with shown() as say, _workers(workers, ray, grid.out, say) as working:
         made = run(grid, working, train, say)
     _say_end(grid, made)
     if made.failed:
         sys.exit(1)
+
+
+def _workers(
+    workers: int | None, ray: str | None, folder: str, say: Callable[[str], None]
+) -> AbstractContextManager[Workers]:
+    """What makes the cells: processes of this machine, or a Ray cluster."""
+    if ray is None:
+        from goalscope.parallel.pool import Pool
+
+        return Pool(workers, say)
+    from goalscope.parallel.cluster import Cluster
+
+    return Cluster(ray, workers, say, folder)
 
 
 def train(what: str, options: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,5 +44,7 @@ def attempt(work: Work, shared: Any, task: Any) -> Any:
 
 
 def one_thread() -> None:
-    """Tells the numerical libraries of this process, before they are loaded, to keep to one thread."""
+    """Tells the numerical libraries of this process to keep to one thread; torch also where it is loaded already."""
     os.environ.update(ONE_THREAD)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -14,7 +14,7 @@ from goalscope.sweep.grid import TRAIN, Cell, Grid
 
 
 class Workers(Protocol):
-    """What does tasks side by side: `parallel.pool.Pool`."""
+    """What does tasks side by side: `parallel.pool.Pool`, `parallel.cluster.Cluster`."""
 
     def each(self, work: Work, tasks: Sequence[Any], shared: Any = None) -> Iterator[tuple[int, Any]]:
         """(number of the task, what `work(shared, task)` gave, or `Failed`), in the order in which they finish."""
