@@ -13,9 +13,9 @@ def test_the_trace_of_a_linear_regression_is_that_of_its_inputs():
     torch.manual_seed(0)
     module = nn.Linear(5, 2, bias=False).double()
     x = torch.randn(300, 5, dtype=torch.float64)
-    found = simple_measures(module, lambda y: y.square().sum(1) / 2, x, probes=400)
+    found = simple_measures(module, lambda y: y.square().sum(1) / 2, x, probes=100)
     assert abs(found.trace - float(2 * x.square().sum(1).mean())) < 4 * found.trace_error
-    assert found.trace_error < 0.02 * found.trace
+    assert found.trace_error < 0.05 * found.trace
     assert found.parameters == 10 and found.norm == pytest.approx(float(module.weight.norm()))
 
 

@@ -1,7 +1,7 @@
 """What a learning coefficient must come out as, where that is known exactly.
 
 Asymptotic values say little of a chain: it has a finite n and a finite step. So beside λ stand the expectations at finite
-n (of the posterior) and at finite step (of the sampler), which a correct estimate meets without any tolerance but its own noise.
+n (of the posterior) and at finite step (of the sampler), which a correct estimate meets up to its own noise.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from goalscope.methods.degeneracy.learning_coefficient.samplers import Run, Sett
 from goalscope.showing import drawing, text
 
 SAMPLERS = ("sgld", "rmsprop", "mala")
-LEAST_SAMPLES, _AGREE, _ENOUGH, _ACCEPT, _HALVINGS = 100, 1.1, 100, 0.2, 30
+_AGREE, _ENOUGH, _ACCEPT, _HALVINGS = 1.1, 100, 0.2, 30
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,6 @@ def _setting(
     support: float | None,
     seed: int,
 ) -> Setting:
-    if count < LEAST_SAMPLES:
-        raise ValueError(
-            f"a learning coefficient needs at least {LEAST_SAMPLES} samples (β = 1 / log n means nothing with few), "
-            f"got {count}"
-        )
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if sampler == "mala" and batch is not None:

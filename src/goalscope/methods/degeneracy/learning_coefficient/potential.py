@@ -20,7 +20,7 @@ from goalscope.activations.inputs import Inputs, as_inputs, explained
 
 Loss = Callable[..., Tensor]
 """(what the module gives for N samples, their targets) -> [N] loss of each; without targets only the first"""
-_ROWS = 1024
+LEAST_SAMPLES, _ROWS = 100, 1024
 
 
 class Potential:
@@ -33,7 +33,8 @@ class Potential:
         targets: a tensor with N on axis 0, or None.
 
     Raises:
-        ValueError: no parameters, targets of another length, a loss that does not give one finite number a sample.
+        ValueError: fewer than 100 samples, no parameters, targets of another length, a loss that does not give one finite
+            number a sample.
     """
 
     def __init__(self, module: nn.Module, loss: Loss, inputs: Inputs, targets: Tensor | None):
@@ -43,6 +44,11 @@ class Potential:
                 "every argument of the module must be a tensor or an array with one row a sample"
             )
         self.count = sample_count(arguments)
+        if self.count < LEAST_SAMPLES:
+            raise ValueError(
+                f"a learning coefficient needs at least {LEAST_SAMPLES} samples (β = 1 / log n means nothing with few), "
+                f"got {self.count}"
+            )
         self._module, self._loss = module, loss
         self._named = {name: p.detach() for name, p in module.named_parameters() if p.is_floating_point()}
         if not self._named:
