@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from goalscope.methods.degeneracy.learning_coefficient.potential import Potential
+from goalscope.showing import drawing, text
 
 _DECAY, _FLOOR = 0.99, 0.1
 
@@ -23,6 +24,8 @@ _DECAY, _FLOOR = 0.99, 0.1
 @dataclass(frozen=True)
 class Setting:
     """How to sample."""
+
+    __repr__, _repr_html_ = text, drawing
 
     sampler: str
     """"sgld", "rmsprop" or "mala\""""
@@ -49,6 +52,8 @@ class Setting:
 @dataclass(frozen=True)
 class Run:
     """What the chains did."""
+
+    __repr__, _repr_html_ = text, drawing
 
     trace: Tensor
     """[C, T] nβ (L_m(w) - L_m(w*)) on the samples of that step, float64"""
