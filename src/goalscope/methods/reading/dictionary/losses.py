@@ -12,11 +12,14 @@ from torch import Tensor
 
 from goalscope.methods.reading.dictionary.codes import chosen, decoded, jumped
 from goalscope.methods.reading.dictionary.recipe import MULTI, Recipe
+from goalscope.showing import drawing, text
 
 
 @dataclass(frozen=True)
 class Weights:
     """What is trained, with gradients."""
+
+    __repr__, _repr_html_ = text, drawing
 
     encoder: Tensor
     """[m, d]"""
@@ -38,6 +41,8 @@ class Weights:
 @dataclass(frozen=True)
 class Seen:
     """One batch."""
+
+    __repr__, _repr_html_ = text, drawing
 
     loss: Tensor
     """[] what is made small, without the part for dead latents"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from goalscope.methods.reading.dictionary.learned import KINDS
+from goalscope.showing import drawing, text
 
 MULTI = 4
 """Multi-TopK reconstructs with k and with this times k latents (Gao et al. 2024, section 5.3)"""
@@ -13,6 +14,8 @@ MULTI = 4
 @dataclass(frozen=True)
 class Recipe:
     """One training."""
+
+    __repr__, _repr_html_ = text, drawing
 
     width: int
     """m, latents"""
