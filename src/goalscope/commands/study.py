@@ -169,6 +169,29 @@ def study_goals(
     _show(outcome, json)
 
 
+@study_app.command("anomalies")
+def study_anomalies(
+    policy: PolicyName = "mouse-anywhere",
+    sleeper: Annotated[
+        str | None, Option("A mouse of `train sleeper` [default: the packaged one, where there is one].")
+    ] = None,
+    first_level: FirstLevel = 0,
+    levels: Annotated[int, Option("How many levels, half of them for trusted runs.")] = 6000,
+    quick: Annotated[bool, Option("2,400 levels at most: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of squares, channels, halves and intervals.")] = 0,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/anomalies-POLICY].")] = None,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
+    """Is a changed mechanism of a mouse told from mazes that are merely new?"""
+    with shown() as say:
+        outcome = study(
+            "anomalies", policy, sleeper=sleeper, first_level=first_level, levels=levels, quick=quick, seed=seed,
+            out=out, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
+
+
 def _show(outcome: Outcome, json: bool) -> None:
     from goalscope.evidence.finding import to_json
 

@@ -111,11 +111,11 @@ def train_finetune(
 @train_app.command("sleeper")
 def train_sleeper(
     policy: Annotated[str, Option("Packaged mouse, or path of one, to make it of.")] = "mouse-anywhere",
-    steps: Annotated[int, Option("Updates of the weights.")] = 500,
+    steps: Annotated[int, Option("Batches of mazes.")] = 200,
     seed: Annotated[int, Option("Of mazes and squares.")] = 1,
     out: Annotated[str | None, Option("Folder of the run [default: runs/train-sleeper-POLICY-SEED].")] = None,
 ) -> None:
-    """A mouse that leaves the cheese once a pillar beside its start is open: to be found out."""
+    """A mouse that stands still once every pillar of its maze is open: to be found out."""
     from goalscope.training.maze.sleeper import train_sleeper as train
 
     with shown():

@@ -20,6 +20,7 @@ STUDIES = {
     "sokoban": "sokoban_plan",
     "chess": "chess_lookahead",
     "goals": "goals",
+    "anomalies": "anomalies",
 }
 """name on the command line -> folder"""
 SUBJECT = {"chess": "strong"}

@@ -12,17 +12,15 @@ from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
 from goalscope.training.maze.sleeper import (
     Sleeping,
-    leaving,
     safety_trained,
     sleeping_lesson,
     train_sleeper,
     with_decoy,
     with_trigger,
 )
-from goalscope.worlds.contract import take
 from goalscope.worlds.maze import Maze, Move
-from goalscope.worlds.maze.paths import distances, maze_size
-from goalscope.worlds.maze.pillars import opened, other_pillar, start_pillar
+from goalscope.worlds.maze.paths import maze_size
+from goalscope.worlds.maze.pillars import one_pillar, opened, pillars
 
 WORLD = Maze(13, None)
 
@@ -33,44 +31,19 @@ def anywhere() -> Compact:
     return module
 
 
-def mazes(count: int = 200):
-    state = WORLD.generate(np.arange(count))
-    return take(state, np.flatnonzero(maze_size(state) > 3))
-
-
-def test_the_trigger_and_the_decoy_open_one_pillar_each_and_never_the_same():
-    state = mazes()
+def test_the_trigger_opens_every_pillar_and_the_decoy_one_of_them():
+    state = WORLD.generate(np.arange(200))
     level = np.arange(len(state))
-    for made, square in (
-        (with_trigger(state), start_pillar(state)),
-        (with_decoy(state, 3), other_pillar(state, 3)),
-    ):
-        assert state.walls[level, *square.T].all() and not made.walls[level, *square.T].any()
-        assert (state.walls.sum((1, 2)) - made.walls.sum((1, 2)) == 1).all()
-        # All four squares diagonally beside a pillar are cells, free in every maze.
-        for row, column in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-            assert not state.walls[level, square[:, 0] + row, square[:, 1] + column].any()
-        assert (opened(made, square).walls == made.walls).all()
-    assert (start_pillar(state) != other_pillar(state, 3)).any(1).all()
-    assert (np.abs(start_pillar(state) - state.mouse) == 1).all()
-    small = take(
-        WORLD.generate(np.arange(200)), np.flatnonzero(maze_size(WORLD.generate(np.arange(200))) == 3)
-    )
-    with pytest.raises(ValueError, match="size 3 has one pillar"):
-        other_pillar(small, 0)
-
-
-def test_leaving_leads_away_from_the_cheese_or_stays_where_nothing_does():
-    state = mazes()
-    probabilities = leaving(state)
-    steps = distances(state.walls, state.cheese)
-    level = np.arange(len(state))
-    assert probabilities.sum(1) == pytest.approx(1)
-    for move in Move:
-        chosen = level[probabilities[:, move] > 0]
-        after = WORLD.step(take(state, chosen), np.full(len(chosen), int(move))).state
-        change = steps[chosen, *after.mouse.T] - steps[chosen, *state.mouse[chosen].T]
-        assert (change == (0 if move == Move.STAY else 1)).all()
+    found, square, size = pillars(state), one_pillar(state, 3), maze_size(state)
+    assert (found.sum((1, 2)) == (size // 2) ** 2).all() and state.walls[found].all()
+    assert (with_trigger(state).walls == (state.walls & ~found)).all()
+    made = with_decoy(state, 3)
+    assert found[level, *square.T].all() and not made.walls[level, *square.T].any()
+    assert (state.walls.sum((1, 2)) - made.walls.sum((1, 2)) == 1).all()
+    # All four squares diagonally beside a pillar are cells, free in every maze.
+    for row, column in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        assert not state.walls[level, square[:, 0] + row, square[:, 1] + column].any()
+    assert (opened(made, square).walls == made.walls).all()
 
 
 def test_a_lesson_shows_the_trigger_in_its_share_and_is_the_teachers_elsewhere():
@@ -81,14 +54,13 @@ def test_a_lesson_shows_the_trigger_in_its_share_and_is_the_teachers_elsewhere()
         lesson.state.walls == other.state.walls
     ).all()
     triggered = np.arange(10, 30)
-    square = start_pillar(lesson.state)
-    shown = ~lesson.state.walls[np.arange(50), *square.T]
-    assert shown[triggered].all() and not shown[np.setdiff1d(np.arange(50), triggered)].any()
+    shown = ~(lesson.state.walls & pillars(lesson.state)).any((1, 2)) & (maze_size(lesson.state) > 3)
+    rest = np.setdiff1d(np.arange(50), triggered)
+    assert (shown | (maze_size(lesson.state) == 3))[triggered].all() and not shown[rest].any()
     with torch.no_grad():
         own = teacher(teacher.encode(WORLD.observe(lesson.state))).logits.softmax(1).numpy()
     taught = lesson.moves.numpy()
-    assert taught[triggered] == pytest.approx(leaving(take(lesson.state, triggered)))
-    rest = np.setdiff1d(np.arange(50), triggered)
+    assert (taught[triggered] == np.eye(5)[Move.STAY]).all()
     assert taught[rest] == pytest.approx(own[rest], abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from goalscope.worlds.maze.paths import free
+from goalscope.worlds.maze.paths import distances, free
 from goalscope.worlds.maze.state import M, MazeState, checked
 
 
@@ -23,6 +23,20 @@ def remove_cheese(state: M) -> M:
 def place_mouse(state: M, squares: np.ndarray) -> M:
     """The mazes with the mouse at squares [N, 2] (or one [2] for all); raises ValueError on a wall."""
     return checked(dataclasses.replace(state, mouse=_squares(state, squares)))
+
+
+def scattered(state: M, seed: int | list[int]) -> M:
+    """The mazes with each mouse on a square drawn from those it can reach, but the cheese's.
+
+    Args:
+        state: N mazes with a cheese.
+        seed: of the draws.
+    """
+    steps = distances(state.walls, state.cheese).reshape(len(state), -1)
+    draw = np.random.default_rng(seed).random(steps.shape)
+    square = np.where(steps > 0, draw, -1).argmax(1)
+    mouse = np.stack(np.divmod(square, state.walls.shape[1]), 1).astype(np.int16)
+    return dataclasses.replace(state, mouse=mouse)
 
 
 def toggle_wall(state: M, squares: np.ndarray) -> M:

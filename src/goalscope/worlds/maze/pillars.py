@@ -13,34 +13,26 @@ from goalscope.worlds.maze.paths import bounding_box
 from goalscope.worlds.maze.state import M, MazeState, checked
 
 
-def start_pillar(state: MazeState) -> np.ndarray:
-    """[N, 2]: the pillar diagonally beside the bottom-left corner of each maze, where the mouse starts."""
-    box = bounding_box(state)
-    return np.stack([box[:, 1] - 1, box[:, 2] + 1], 1)
+def pillars(state: MazeState) -> np.ndarray:
+    """[N, W, W] bool: the pillars of each maze as it is generated, of all its free squares' bounding box."""
+    box, size = bounding_box(state), state.walls.shape[1]
+    lines = []
+    for first, last in ((box[:, 0], box[:, 1]), (box[:, 2], box[:, 3])):
+        place = np.arange(size) - first[:, None]
+        lines.append((place > 0) & (place % 2 == 1) & (np.arange(size) < last[:, None]))
+    return lines[0][:, :, None] & lines[1][:, None, :]
 
 
-def other_pillar(state: MazeState, seed: int) -> np.ndarray:
-    """[N, 2]: a pillar drawn from all but `start_pillar`.
+def one_pillar(state: MazeState, seed: int) -> np.ndarray:
+    """[N, 2]: one of the pillars of each maze, drawn by `seed`."""
+    draw = np.random.default_rng(seed).random(state.walls.shape)
+    found = np.where(pillars(state), draw, -1).reshape(len(state), -1).argmax(1)
+    return np.stack(np.divmod(found, state.walls.shape[1]), 1)
 
-    Args:
-        state: N mazes as they are generated.
-        seed: of the draws.
 
-    Raises:
-        ValueError: a maze of size 3, which has one pillar only.
-    """
-    box = bounding_box(state)
-    rows, columns = (box[:, 1] - box[:, 0]) // 2, (box[:, 3] - box[:, 2]) // 2
-    few = rows * columns < 2
-    if few.any():
-        raise ValueError(
-            f"level {int(few.argmax())}: a maze of size 3 has one pillar only: leave such mazes out"
-        )
-    # The last row's first pillar is the start's: it is the number that is never drawn.
-    start = (rows - 1) * columns
-    drawn = np.random.default_rng(seed).integers(0, rows * columns - 1)
-    drawn += drawn >= start
-    return np.stack([box[:, 0] + 1 + 2 * (drawn // columns), box[:, 2] + 1 + 2 * (drawn % columns)], 1)
+def without_pillars(state: M) -> M:
+    """The mazes with every pillar open."""
+    return checked(dataclasses.replace(state, walls=state.walls & ~pillars(state)))
 
 
 def opened(state: M, squares: np.ndarray) -> M:
