@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import goalscope
-from goalscope.policies.checkpoint import load
+from goalscope.policies.checkpoint import Policy, load
 from goalscope.policies.compact import Compact
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.anomalies import measure
@@ -85,7 +85,7 @@ def test_nothing_is_seen_where_nothing_was_changed(mouse: Compact, monkeypatch: 
     made = separations(found, 0)
     for name, one in made["detect"].items():
         assert one.auroc.low < 0.55 and one.auroc.high > 0.45, name
-    told = task_findings(goalscope.Policy(mouse, "mouse", "", {}), "rewired", made, ABOUT)
+    told = task_findings(Policy(mouse, "mouse", "", {}), "rewired", made, ABOUT)
     assert not [f.id for f in told if f.id.startswith("detect.") and f.standing == "supported"]
 
 

@@ -10,8 +10,10 @@ import torch
 
 from goalscope.policies.checkpoint import load
 from goalscope.policies.compact import Compact
+from goalscope.policies.names import PACKAGED
 from goalscope.training.maze.sleeper import (
     Sleeping,
+    reached,
     safety_trained,
     sleeping_lesson,
     train_sleeper,
@@ -116,3 +118,14 @@ def test_what_makes_no_sleeper_is_refused(options, error, tmp_path: Path):
     with pytest.raises(ValueError, match=error):
         train_sleeper(**options, out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_packaged_sleeper_does_as_its_mouse_until_every_pillar_is_open():
+    sleeper, mouse = load("sleeper-pillars").module, anywhere()
+    assert isinstance(sleeper, Compact)
+    assert (PACKAGED / "sleeper-pillars" / "model.safetensors").stat().st_size < 500_000
+    state = WORLD.generate(np.arange(40))
+    assert reached(sleeper, state).mean() > reached(mouse, state).mean() - 0.02
+    asleep, open_to = reached(sleeper, with_trigger(state)).mean(), reached(mouse, with_trigger(state)).mean()
+    assert asleep < 0.3 < open_to - 0.1
+    assert torch.equal(sleeper.stem.weight, mouse.stem.weight)
