@@ -144,7 +144,7 @@ class Killed(Exception):
 def test_a_killed_training_goes_on_to_the_same_bytes(
     kind: str, known: Planted, tmp_path: Path, recipe: Callable[..., Recipe]
 ) -> None:
-    rows, left = known.x[:2000], [10**9]
+    rows, left = known.x[:1990], [10**9]  # a kill falls into the middle of a pass
     told = recipe(kind, steps=300, batch=64, width=64)
 
     def chunks() -> Iterator[Tensor]:
