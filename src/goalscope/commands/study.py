@@ -192,6 +192,51 @@ def study_anomalies(
     _show(outcome, json)
 
 
+@study_app.command("planning")
+def study_planning(
+    world: Annotated[
+        str, Option("'maze', or 'sokoban': then the same as `study sokoban`, whose options are more.")
+    ] = "maze",
+    policy: Annotated[
+        str | None, Option("Packaged name, path, or file.py:factory [default: mouse-planner; sokoban-small].")
+    ] = None,
+    size: Annotated[int | None, Option("Side of the mazes [default: what the policy says].")] = None,
+    quick: Annotated[bool, Option("A quarter of the levels: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of bootstrap, other ways and random vectors.")] = 0,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/planning-POLICY].")] = None,
+    site: Annotated[
+        list[str] | None,
+        Option("Where an own network keeps [N, C, H, W] activations, in order; repeatable."),
+    ] = None,
+    blank: Blank = None,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
+    """Does it plan its way, does the plan cause its moves, and what does thinking longer buy?"""
+    given = {} if policy is None else {"policy": policy}
+    sites = tuple(site) if site else None
+    with shown() as say:
+        if world == "sokoban":
+            outcome = study(
+                "sokoban",
+                size=size,
+                quick=quick,
+                seed=seed,
+                out=out,
+                sites=sites,
+                blank=blank,
+                force=force,
+                say=say,
+                **given,
+            )
+        else:
+            outcome = study(
+                "planning", world=world, size=size, quick=quick, seed=seed, out=out, sites=sites, blank=blank, force=force,
+                say=say, **given,
+            )  # fmt: skip
+    _show(outcome, json)
+
+
 def _show(outcome: Outcome, json: bool) -> None:
     from goalscope.evidence.finding import to_json
 

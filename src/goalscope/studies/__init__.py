@@ -3,8 +3,8 @@
 `study(name, policy, ...)` in `run.py` runs any of them. In each folder `study.py` is the story, top to bottom;
 `measure` what is run (slow, stored); `findings` estimates with controls; `figures.py` pictures; `words.py` sentences.
 `maze_goal/` asks what a maze policy pursues, `maze_internals/` which activations carry it, `sokoban_plan/` and
-`chess_lookahead/` whether a network plans, `goals/` what any policy pursues in any world, `anomalies/`
-whether a changed mechanism is told from what is new. What they share stands beside
+`chess_lookahead/` whether a network plans, `planning/` whether a mouse plans its way, `goals/` what any policy
+pursues in any world, `anomalies/` whether a changed mechanism is told from what is new. What they share stands beside
 them: `checks.py` (what is refused before anything heavy is loaded), `frame.py` (policies, run folder, what is written),
 `kept.py` (what a measurement depends on), `about.py` (findings and outcome), `value_layer.py` (the layer that
 gives a value), `figures.py`, `words.py`, and `maze.py` (mazes).

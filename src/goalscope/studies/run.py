@@ -21,6 +21,7 @@ STUDIES = {
     "chess": "chess_lookahead",
     "goals": "goals",
     "anomalies": "anomalies",
+    "planning": "planning",
 }
 """name on the command line -> folder"""
 SUBJECT = {"chess": "strong"}
@@ -35,7 +36,7 @@ def study(
     """Runs a study and writes its run folder.
 
     Args:
-        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess' or 'goals'.
+        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess', 'goals' or 'planning'.
         policy: the policy in question, whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module;
             None takes the study's own.
         say: called with one line at each step, for progress.
