@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from goalscope.commands import study as command
 from goalscope.policies.checkpoint import Policy, load
 from goalscope.policies.handwritten_networks import LocalPatterns, ValueIteration
 from goalscope.policies.thinker import Thinker
@@ -77,7 +78,8 @@ def test_a_planner_is_found_to_plan_and_to_obey_what_is_written(made: dict[str, 
     assert all(f.low > 0 for i, f in found.items() if i.startswith("read.gain."))
     assert found["follow.way"].estimate == 1 and found["follow.way"].control == 0
     assert found["follow.way.off_manifold"].estimate < words.FAR_OUT
-    assert found["follow.swap"].estimate > 0.9 and found["follow.own_square"].estimate < 0.2
+    # Of its 130 sweeps 40 are moments: what is swapped there is partly made good by those between them.
+    assert words.is_lifted(found, "follow.swap") and found["follow.own_square"].estimate < 0.2
     assert found["replan.reach"].estimate == 1
 
 
@@ -143,7 +145,7 @@ def test_levels_that_flip_are_listed(made: dict[str, Any]) -> None:
     for t, levels in turned.items():
         assert found[f"think.to_solved_{t}"].estimate == pytest.approx(len(levels) / SIZES.thinking)
     assert not any(levels["to_unsolved"] for levels in flips.values())
-    assert found["think.all.gain"].low > 0 and found["think.all.longer"].estimate == 0
+    assert found["think.all.ticks_64"].low > found["think.all.ticks_2"].high
 
 
 def test_right_moves_lead_to_the_square_and_ways_leave_both_ends_out() -> None:
@@ -224,6 +226,7 @@ def test_of_equal_successes_the_weakest_is_taken() -> None:
 def test_a_front_is_found_at_its_pace_and_none_where_there_is_none() -> None:
     level, steps = np.repeat(np.arange(20), 12), np.tile(np.arange(1, 13), 20)
     arrived = np.arange(1, 30)[:, None] >= 2 * steps
+    arrived[0] |= steps == 12  # right once by chance, and not for good
     mine, shuffled = fronts(arrived, steps, level, 0)
     assert np.allclose(mine, 2) and abs(shuffled.mean()) < 0.7
     assert np.allclose(fronts(np.ones_like(arrived), steps, level, 0)[0], 0)
@@ -277,3 +280,19 @@ def test_a_written_way_is_followed_only_where_every_step_is() -> None:
     assert not followed(setup, asked, None).any()
     there = MazeState(asked.state.walls, asked.state.mouse, asked.end.astype(np.int16))
     assert followed(setup, replace(asked, state=there), None).all()
+
+
+@pytest.mark.parametrize("world, name", [("sokoban", "sokoban"), ("maze", "planning"), ("chess", "planning")])
+def test_the_command_asks_the_study_of_its_world(
+    world: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Sokoban it is the study that there is; a policy that is not named is the study's own."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(command, "study", lambda study, **options: asked.append((study, options)))
+    monkeypatch.setattr(command, "_show", lambda outcome, json: None)
+    command.study_planning(world=world, quick=True, site=["a", "b"])
+    (study_name, options), *_ = asked
+    assert (
+        study_name == name and options["quick"] and options["sites"] == ("a", "b") and "policy" not in options
+    )
+    assert options.get("world") == (None if name == "sokoban" else world)
