@@ -96,9 +96,8 @@ def test_its_plan_forms_from_the_cheese_outwards_a_sweep_a_step(made: dict[str, 
 def test_a_lookup_of_local_patterns_is_not_found_to_plan(made: dict[str, Any]) -> None:
     outcome, found = made["looks-up"]
     assert outcome.headline.startswith("No plan was found in looks-up: ")
-    assert (
-        found["read.does"].estimate == 1
-    )  # what it will do can be read all the same: that alone shows nothing
+    # Much of what it will do is read all the same: that alone shows nothing.
+    assert found["read.does"].low > 0.75
     assert found["read.gain.window_3"].low <= 0 and found["read.gain.other_goal"].low <= 0
     assert found["follow.way"].estimate <= found["follow.way"].control_high
     assert not words.is_lifted(found, "follow.way") and not words.is_lifted(found, "follow.swap")
