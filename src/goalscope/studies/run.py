@@ -36,7 +36,8 @@ def study(
     """Runs a study and writes its run folder.
 
     Args:
-        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess', 'goals' or 'planning'.
+        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess', 'goals', 'anomalies' or
+            'planning'.
         policy: the policy in question, whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module;
             None takes the study's own.
         say: called with one line at each step, for progress.
