@@ -67,7 +67,10 @@ def test_a_file_gives_its_world_and_its_policy(file: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("maz", r"no world is called 'maz': did you mean 'maze'\? a world is maze, sokoban, gomoku, reversi, minigrid:ID"),
+        (
+            "maz",
+            r"no world is called 'maz': did you mean 'maze'\? a world is maze, sokoban, gomoku, reversi, minigrid:ID",
+        ),
         ("mini-grid:MiniGrid-Empty-5x5-v0", "did you mean 'minigrid:MiniGrid-Empty-5x5-v0'"),
         ("atari", "no world is called 'atari': a world is maze"),
         ("", "no world is called '': a world is maze"),

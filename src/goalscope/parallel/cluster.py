@@ -28,6 +28,8 @@ from goalscope.parallel.task import RETRIES, Failed, Work, attempt, one_thread
 LOCAL, AUTO = "local", "auto"
 _ANSWERS = 5.0
 """seconds in which an address must answer"""
+_STARTS = 3
+"""times that a cluster of this machine is tried to be started"""
 _LOOKS = 0.5
 """seconds between two looks at Ctrl-C"""
 _CHECKED = 120.0
@@ -201,7 +203,7 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
     """
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
-        ray.init(address=LOCAL, num_cpus=workers or cores(), include_dashboard=False, **quiet)
+        _start(ray, {"num_cpus": workers or cores(), "include_dashboard": False, **quiet})
         return
     if address != AUTO:
         _answering(address)
@@ -213,6 +215,23 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "`ray start --head` starts one, --ray local makes one for this command"
         raise ValueError(f"no Ray cluster for --ray {address} ({why}); {hint}") from error
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Starts a cluster on this machine; Ray gives up after half a minute, which a busy machine may need.
+
+    Raises:
+        OSError: it does not start.
+    """
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(address=LOCAL, **options)
+            return
+        except Exception as error:  # Ray raises the bare class where it waited in vain
+            ray.shutdown()
+            if not left:
+                why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise OSError(f"Ray does not start on this machine, tried {_STARTS} times: {why}") from error
 
 
 def _answering(address: str) -> None:

@@ -8,7 +8,7 @@ raised. Both are chosen on discovery mazes and judged on others, all of the larg
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,10 @@ BUDGETS = (1e-4, 1e-3, 1e-2, 1e-1)
 BUDGET_DOSES = (2.0, 3.0, 5.0, 8.0)
 FORWARD = 1024
 """rows in one forward"""
+HELD = 1 << 27
+"""bytes of one maze's inputs, repeated for every target, that stand in memory at a time. Of Procgen's pictures a target is 12 MB
+(254 rows) and, with the copies and the activations of the IMPALA network, 110 MB, of which a maze has 125 targets; of
+symbolic planes all targets together are 20 MB at most"""
 SEARCHED, SEARCHED_TARGETS = 4, 2
 """discovery mazes, and targets in each, of the search that tries every channel"""
 
@@ -99,7 +103,9 @@ def retarget(setup: Setup) -> dict[str, np.ndarray]:
     found["move.steps"] = np.concatenate([_steps_to(maze, t) for maze, t in zip(mazes, few, strict=True)])
     shown = mazes[: setup.sizes.mapped]
     every = [_targets(setup, maze, rng, True) for maze in shown]
-    cases = (_cases(setup, maze, t, i) for i, (maze, t) in enumerate(zip(shown, every, strict=True)))
+    cases = (
+        c for i, (maze, t) in enumerate(zip(shown, every, strict=True)) for c in _groups(setup, maze, t, i)
+    )
     found |= _confirmed(setup, edit, "map", shown, every, cases)[0]
     squares = np.concatenate(every)
     found |= {"map.row": squares[:, 0], "map.column": squares[:, 1]}
@@ -185,10 +191,24 @@ def _choose(setup: Setup, trial: Trial) -> tuple[MoveGoal, np.ndarray]:
     return edits[int(best[0]), int(best[1])], grid
 
 
-def _cases(setup: Setup, state: Any, targets: np.ndarray, level: int) -> Cases:
-    """One maze [1] with T targets: every square of it is an input, once for each target."""
+def _groups(setup: Setup, state: Any, targets: np.ndarray, level: int) -> Iterator[Cases]:
+    """`_cases` of one maze with as many of the T targets at a time as `HELD` allows, in their order."""
+    x = _inputs(setup, state)
+    most = max(1, HELD // (x.numel() * x.element_size()))
+    for first in range(0, len(targets), most):
+        yield _cases(setup, state, targets[first : first + most], level, x)
+
+
+def _inputs(setup: Setup, state: Any) -> Tensor:
+    """What the network is given on each square of one maze."""
+    world = setup.world
+    return setup.module.encode(world.observe(world.at_squares(state, world.squares(state), slice(None))))  # type: ignore[operator]
+
+
+def _cases(setup: Setup, state: Any, targets: np.ndarray, level: int, x: Tensor | None = None) -> Cases:
+    """One maze [1] with T targets: every square of it is an input (`x`, where known), once for each target."""
     world, squares = setup.world, setup.world.squares(state)
-    x = setup.module.encode(world.observe(world.at_squares(state, squares, slice(None))))  # type: ignore[operator]
+    x = _inputs(setup, state) if x is None else x
     count, side = len(squares), activations_at(setup, x[:1]).shape[-1]
     where = torch.zeros(len(targets), count, side, side, dtype=torch.bool)
     for i, (row, column) in enumerate(cells(setup, targets, side)):
