@@ -71,7 +71,7 @@ def cluster(machines: Any) -> Iterator[Cluster]:
 
 def until(*paths: Path) -> None:
     end = time.monotonic() + LONGEST
-    while not all(path.exists() for path in paths):
+    while not all(path.exists() and path.stat().st_size for path in paths):
         assert time.monotonic() < end, f"not all of {[path.name for path in paths]} came"
         time.sleep(0.02)
 

@@ -27,7 +27,7 @@ def pool():
 
 def until(path: Path) -> None:
     end = time.monotonic() + LONGEST
-    while not path.exists():
+    while not path.exists() or not path.stat().st_size:
         assert time.monotonic() < end, f"{path.name} did not come"
         time.sleep(0.02)
 

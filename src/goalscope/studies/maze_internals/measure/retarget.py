@@ -41,9 +41,9 @@ BUDGET_DOSES = (2.0, 3.0, 5.0, 8.0)
 FORWARD = 1024
 """rows in one forward"""
 HELD = 1 << 27
-"""bytes of one maze's inputs, repeated for every target, that stand in memory at a time. Of Procgen's pictures a target is 12 MB
-(254 rows) and, with the copies and the activations of the IMPALA network, 110 MB, of which a maze has 125 targets; of
-symbolic planes all targets together are 20 MB at most"""
+"""bytes of one maze's inputs, repeated for every target, that stand in memory at a time. Of Procgen's pictures a target is
+12 MB (254 rows) and, with the copies and the activations of the IMPALA network, 110 MB, of which a maze has 125 targets;
+of symbolic planes all targets together are 20 MB at most"""
 SEARCHED, SEARCHED_TARGETS = 4, 2
 """discovery mazes, and targets in each, of the search that tries every channel"""
 
