@@ -7,7 +7,7 @@
 pursues in any world, `anomalies/` whether a changed mechanism is told from what is new. What they share stands beside
 them: `checks.py` (what is refused before anything heavy is loaded), `frame.py` (policies, run folder, what is written),
 `kept.py` (what a measurement depends on), `about.py` (findings and outcome), `value_layer.py` (the layer that
-gives a value), `figures.py`, `words.py`, and `maze.py` (mazes).
+gives a value), `any_world.py` (worlds, controls and what is where), `figures.py`, `words.py`, and `maze.py` (mazes).
 `forecasts.py` scores forecasts on runs.
 """
 

@@ -10,10 +10,10 @@ import numpy as np
 from goalscope.evidence.finding import Finding
 from goalscope.plots.boards.grid import GridBoard, grid_svg
 from goalscope.plots.figure import Figure
+from goalscope.studies.any_world import open_squares
 from goalscope.studies.figures import forest_of
 from goalscope.studies.frame import Placed
 from goalscope.studies.goals.measure.rules import Explained
-from goalscope.studies.goals.setup import open_squares
 from goalscope.worlds.contract import take
 
 MOST_RULES = 10

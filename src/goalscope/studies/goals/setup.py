@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from goalscope.studies.any_world import CORNERS, EDGES, place_masks
 from goalscope.worlds.contract import ABILITIES, take
 from goalscope.worlds.factory import file_and_name, function_in
 
 Goals = Mapping[str, Callable[[Any], np.ndarray]]
 """the user's own: name -> function of N states that gives squares [N, 2] (a negative row: none), or [N] bool: there"""
-CORNERS = {"top-left": (0, 0), "top-right": (0, 1), "bottom-left": (1, 0), "bottom-right": (1, 1)}
-EDGES = {"top": (0, 0), "bottom": (0, 1), "left": (1, 0), "right": (1, 1)}
-"""name -> (0 for rows, 1 for columns; 0 for the first, 1 for the last)"""
 
 
 @dataclass(frozen=True)
@@ -107,15 +104,6 @@ def view(world: Any, state: Any, level: np.ndarray) -> View:
     return View(state, level, agent, world.things(state) if hasattr(world, "things") else None)
 
 
-def distinct(state: Any) -> Any:
-    """The levels without repeats: a level that the world gives twice is one, however often it is played."""
-    parts = [np.ascontiguousarray(getattr(state, f.name)) for f in dataclasses.fields(state)]
-    rows = np.concatenate(
-        [x.reshape(len(x), -1).view(np.uint8).reshape(len(x), -1) for x in parts if x.size], axis=1
-    )
-    return take(state, np.sort(np.unique(rows, axis=0, return_index=True)[1]))
-
-
 def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
     """Every thing of the levels and every special place, as far as the world says what is where; its aims; the user's own.
 
@@ -193,14 +181,6 @@ def on(mask: np.ndarray) -> Target:
     return there
 
 
-def one_square(shape: tuple[int, ...], square: np.ndarray) -> np.ndarray:
-    """[N, H, W] bool: the square [N, 2] of each level, none where its row is negative."""
-    mask = np.zeros(shape, bool)
-    there = np.flatnonzero(square[:, 0] >= 0)
-    mask[there, square[there, 0], square[there, 1]] = True
-    return mask
-
-
 def _at_thing(name: str, where: np.ndarray) -> Target:
     kind = re.sub(r" \d+$", "", name)  # of two keys, the one that is left may go by the name of the first
 
@@ -235,36 +215,6 @@ def _by_function(name: str, function: Callable[[Any], np.ndarray]) -> Target:
         )
 
     return there
-
-
-def open_squares(world: Any, start: Any) -> np.ndarray:
-    """[N, H, W] bool: squares that are free, or where the agent or a thing is."""
-    found = world.free(start).copy()
-    for i, (here, agent) in enumerate(zip(world.things(start), world.agent(start), strict=True)):
-        for square in (*here.values(), tuple(agent)):
-            found[i][tuple(square)] = True
-    return found
-
-
-def place_masks(world: Any, start: Any) -> dict[str, np.ndarray]:
-    """name -> [N, H, W] bool: the open square nearest to each corner of all open ones, the outermost line on each side,
-    and the square on which the agent begins."""
-    squares = open_squares(world, start)
-    shape = squares.shape
-    lines = [squares.any(2), squares.any(1)]
-    ends = [(line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)) for line in lines]
-    index = np.indices(shape[1:])
-    masks = {}
-    for name, (bottom, right) in CORNERS.items():
-        away = sum(
-            (index[axis] - ends[axis][end][:, None, None]) ** 2 for axis, end in ((0, bottom), (1, right))
-        )
-        nearest = np.where(squares, away, np.iinfo(np.int64).max).reshape(len(squares), -1).argmin(1)
-        masks[f"{name} corner"] = one_square(shape, np.stack(np.divmod(nearest, shape[2]), 1))
-    for name, (axis, end) in EDGES.items():
-        masks[f"{name} edge"] = squares & (index[axis] == ends[axis][end][:, None, None])
-    masks["start"] = one_square(shape, world.agent(start))
-    return masks
 
 
 def moved(

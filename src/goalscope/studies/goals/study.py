@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from goalscope.policies.checkpoint import Policy
 from goalscope.rollout import NoExactChain
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
+from goalscope.studies.any_world import code_of, compared, distinct, world_for
 from goalscope.studies.frame import Conclusion, Placed, Say
 from goalscope.studies.goals import figures as goal_figures
 from goalscope.studies.goals import words as goal_words
@@ -35,10 +35,9 @@ from goalscope.studies.goals.measure.quantities import (
     moved_cases,
 )
 from goalscope.studies.goals.measure.rules import Explained, explained
-from goalscope.studies.goals.measure.solving import PLAYS, Case, Exact, Uniform, solved
-from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, distinct, goals_of, moved
+from goalscope.studies.goals.measure.solving import PLAYS, Case, Exact, solved
+from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, goals_of, moved
 from goalscope.worlds.contract import concatenate, take
-from goalscope.worlds.named import world_of
 
 LAST_LEVEL = 2**31 - 1
 """level numbers stay below this"""
@@ -48,8 +47,6 @@ MAPS, MOST_PLACEMENTS = 2, 400
 """levels in which the first thing is put on every square, and placements in all"""
 DRAWS = 2
 """pairs of squares that a thing is moved to, a level; one where play is sampled, which takes long"""
-WALK = "random walk"
-"""the control that no network is"""
 
 
 @dataclass(frozen=True)
@@ -98,13 +95,13 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     frame.check_seed(options.seed)
     goals = goals_of(options.goals)
     policy = frame.given(options.policy, options.device)
-    world = _world(policy, options)
+    world = world_for(policy, options.world, options.observation)
     count = min(options.levels, QUICK_LEVELS) if options.quick else options.levels
-    policies = _compared(policy, world, options)
+    policies = compared(policy, world, options.seed, options.device, options.blank)
     about = frame.about(f"{world.name}, time limit {world.time_limit}", options.seed, options.quick)
     provenance = frame.provenance(
         "goals", policies, about, first_level=options.first_level, levels=count, limit=options.limit,
-        goals={name: digest(goal) for name, goal in goals.items()}, rules=_code(world),
+        goals={name: digest(goal) for name, goal in goals.items()}, rules=code_of(world),
         device=options.device,
     )  # fmt: skip
     out = frame.folder_of(options.out, f"goals-{policy.name}")
@@ -121,28 +118,6 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         say("findings")
         made = _conclude(policy, answers, asked, state, how, about)
         return frame.finish(run, out, made, provenance, _command(options, world), say)
-
-
-def _world(policy: Policy, options: Options) -> Any:
-    """The world; a named one with the observation and size that the policy states, where it does."""
-    settings: dict[str, Any] = {"observation": options.observation} if options.observation is not None else {}
-    if isinstance(options.world, str):
-        kind, own = options.world.partition(":")[0], policy.config.get("world") or {}
-        if kind == own.get("name") and "observation" in own:
-            settings = {"observation": own["observation"], **settings}
-        if kind == "sokoban" and kind == own.get("name"):
-            settings |= {"height": own["size"], "width": own["size"], "boxes": own["boxes"]}
-        if kind == "maze" and isinstance(getattr(policy.module, "size", None), int):
-            settings["size"] = policy.module.size
-    return world_of(options.world, **settings)
-
-
-def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
-    """The policy, the untrained network of its shape (of a policy without weights there is none), and the random walk."""
-    has = options.blank is not None or any(True for _ in policy.module.parameters())
-    blank = [frame.control_of(policy, options.seed, options.device, options.blank)] if has else []
-    actions = len(world.moves if hasattr(world, "moves") else world.actions)
-    return [policy, *blank, Policy(Uniform(actions), WALK, "", {})]
 
 
 def _asked(policy: Policy, world: Any, state: Any, goals: Goals, options: Options) -> tuple[Asked, str]:
@@ -313,16 +288,6 @@ def _asides(asked: Asked, found: dict[str, Any]) -> list[str]:
         why = "the world cannot, there is no room, or another of its kind is"
         said.append(f"Not moved, since {why}: {', '.join(still)}.")
     return said
-
-
-def _code(world: Any) -> str:
-    """sha256 of the code of a user's world, so that a changed one does not go on with an old run; ours is in `about`."""
-    own = [
-        c
-        for c in type(world).__mro__
-        if c.__module__.split(".")[0] not in ("goalscope", "builtins", "typing")
-    ]
-    return digest([(name, part) for c in own for name, part in sorted(vars(c).items()) if isfunction(part)])
 
 
 def _command(options: Options, world: Any) -> str:

@@ -15,13 +15,12 @@ import numpy as np
 from torch import nn
 
 from goalscope.rollout import States, chain, steps_to
-from goalscope.studies.goals.measure.solving import Case, Exact, Sampled, Uniform, first_levels, solved
+from goalscope.studies.any_world import Uniform, one_square, open_squares
+from goalscope.studies.goals.measure.solving import Case, Exact, Sampled, first_levels, solved
 from goalscope.studies.goals.setup import (
     Candidate,
     Moved,
     on,
-    one_square,
-    open_squares,
     targets,
 )
 from goalscope.studies.value_layer import with_features

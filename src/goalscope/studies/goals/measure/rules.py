@@ -15,8 +15,9 @@ import numpy as np
 
 from goalscope.methods.behaviour.algorithms import AlgorithmComparison, AlgorithmModel, compare_algorithms
 from goalscope.rollout import States, drawn_walks, steps_to
+from goalscope.studies.any_world import open_squares
 from goalscope.studies.goals.measure.solving import Exact
-from goalscope.studies.goals.setup import Candidate, open_squares
+from goalscope.studies.goals.setup import Candidate
 from goalscope.worlds.contract import take
 
 LEAST_LEVELS = 12

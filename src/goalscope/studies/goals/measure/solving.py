@@ -8,27 +8,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from goalscope.methods.behaviour.reach import occupancy, reach_probability
 from goalscope.rollout import States, chain, enumerate_states, play
+from goalscope.studies.any_world import Uniform
 from goalscope.studies.goals.setup import Target, View, view
 from goalscope.worlds.contract import take
 
 PLAYS = 4
 """sampled plays of each level, where there is no exact chain: more levels narrow an interval further than more plays do"""
-
-
-class Uniform(nn.Module):
-    """The random walk: every action as likely as any other."""
-
-    def __init__(self, actions: int):
-        super().__init__()
-        self.actions = actions
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, ...] to logits [N, A], all 0."""
-        return x.new_zeros((len(x), self.actions))
 
 
 @dataclass(frozen=True)
