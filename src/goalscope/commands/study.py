@@ -237,6 +237,33 @@ def study_planning(
     _show(outcome, json)
 
 
+@study_app.command("utility")
+def study_utility(
+    policy: PolicyName = "mouse-topright",
+    world: Annotated[str, Option("maze, minigrid:ID, or file.py:factory, which makes a world.")] = "maze",
+    observation: Annotated[
+        str | None, Option("What it sees of a named world [default: what it says it was trained on].")
+    ] = None,
+    first_level: FirstLevel = 0,
+    levels: Annotated[int, Option("How many levels.")] = 300,
+    quick: Annotated[bool, Option("60 levels at most: a first look.", "--quick")] = False,
+    seed: Annotated[int, Option("Of draws, split and bootstrap.")] = 0,
+    limit: Annotated[int, Option("States of a level at most.")] = 5000,
+    out: Annotated[str | None, Option("Run folder to make [default: runs/utility-POLICY].")] = None,
+    device: Annotated[str, Option("Where the policy runs: cpu, cuda.")] = "cpu",
+    blank: Blank = None,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
+    """Does it act for one utility, for several gated by where it is, or for none?"""
+    with shown() as say:
+        outcome = study(
+            "utility", policy, world=world, observation=observation, first_level=first_level, levels=levels,
+            quick=quick, seed=seed, limit=limit, out=out, device=device, blank=blank, force=force, say=say,
+        )  # fmt: skip
+    _show(outcome, json)
+
+
 def _show(outcome: Outcome, json: bool) -> None:
     from goalscope.evidence.finding import to_json
 

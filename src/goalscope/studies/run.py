@@ -20,6 +20,7 @@ STUDIES = {
     "sokoban": "sokoban_plan",
     "chess": "chess_lookahead",
     "goals": "goals",
+    "utility": "utility",
     "anomalies": "anomalies",
     "planning": "planning",
 }
@@ -36,7 +37,7 @@ def study(
     """Runs a study and writes its run folder.
 
     Args:
-        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess', 'goals', 'anomalies' or
+        name: as on the command line: 'maze', 'maze-internals', 'sokoban', 'chess', 'goals', 'utility', 'anomalies' or
             'planning'.
         policy: the policy in question, whatever `policies.given.policy_of` takes: a name, a path, a `Policy`, a module;
             None takes the study's own.

@@ -128,6 +128,29 @@ def test_a_cheese_that_always_lies_in_the_corner_cannot_be_told_from_it() -> Non
     assert found.verdict == "cannot tell" and "at the top-right corner" in {found.best.name, *found.tied}
 
 
+def test_a_route_among_equally_good_ones_is_no_second_goal() -> None:
+    """In an open room who seeks one corner goes along the row first: 'the right edge, then the lower one' says no more."""
+    side, rooms = 5, 12
+    row, column = np.divmod(np.arange(side * side), side)
+    moved = [(row, (column + 1).clip(max=side - 1)), ((row + 1).clip(max=side - 1), column), (row, column)]
+    one = np.stack([r * side + c for r, c in moved], 1)
+    following = np.concatenate([one + n * side * side for n in range(rooms)])
+    row, column = np.tile(row, rooms), np.tile(column, rooms)
+    level, offsets = np.repeat(np.arange(rooms), side * side), np.arange(rooms + 1) * side * side
+    right, low = column == side - 1, row == side - 1
+    worth = np.stack([right & low, right, low]).astype(float)
+    best = best_moves(following, np.zeros(len(level), bool), offsets, worth)
+    wanted = np.where(right, 1, 0)
+    odds = np.exp(5.0 * (np.arange(3) == wanted[:, None]))
+    found = infer_utility(
+        best, odds / odds.sum(1, keepdims=True), (~(right & low)).astype(float), level,
+        train=np.arange(rooms) % 2 == 0, names=["corner", "right", "low"], lengths=[2.0] * 3, contexts=right[None],
+        context_names=["at the right"], context_lengths=[1.0],
+    )  # fmt: skip
+    assert found.gated is not None and found.gated.gain.estimate > found.best.gain.estimate + 0.2
+    assert found.gate_gain is not None and found.gate_gain.estimate < 0 and found.verdict == "one"
+
+
 def test_a_gate_that_was_found_by_chance_is_not_found_again(small: Mazes) -> None:
     """Each level has a goal of its own, drawn at random, and there are 300 gates that mean nothing."""
     rng, s = np.random.default_rng(3), small.squares

@@ -67,7 +67,8 @@ class Inference:
     gated: Model | None
     """the pair that was chosen on the training levels; None where no context was given"""
     gate_gain: Estimate | None
-    """bits a step by which the gated pair is ahead of the best single utility, length paid, held out"""
+    """bits a step by which the gated pair is ahead of every single utility, length paid, held out; a single one may choose
+    among its equally good moves as the pair does: a route is no second goal"""
     tied: tuple[str, ...]
     """single utilities that cannot be told from the best one, itself left out"""
     same: tuple[str, ...]
@@ -136,7 +137,7 @@ def infer_utility(
     paid = likelihood[:, ~train].sum(1) - cost
     # Of equals, the shortest; of equally short ones the first that is about something.
     order = sorted(range(len(names)), key=lambda u: (-round(paid[u], 6), not about[u], u))
-    first = order[0]
+    first = _named_first(order, best, np.asarray(weight) > 0, about)
     rows: list[tuple[str, float, float, np.ndarray, tuple[str, ...]]] = [
         (names[u], cost[u], sharpness[u], likelihood[u], ()) for u in order
     ]
@@ -144,7 +145,11 @@ def infer_utility(
         rows.append(_named(pair, tables, names, context_names))
     models = judged.models(rows)
     gated = models[-1] if pair is not None else None
-    gate_gain = None if pair is None else judged.ahead(rows[-1], rows[0])
+    gate_gain = None
+    if pair is not None:
+        gate_gain = judged.ahead(
+            rows[-1], _strongest(pair, best, moves, weight, level, contexts, train, cost)
+        )
     tied, same = _ties(models[: len(names)], order, best, np.asarray(weight), about, judged, rows)
     whole = judged.ratio(_own(moves, np.asarray(weight), level, len(train)) - judged.uniform)
     verdict = _verdict(models[0], gated, gate_gain, whole, tied, same, about, list(names), about[first])
@@ -170,6 +175,15 @@ def _verdict(
     empty = {name for name in same if not about[names.index(name)]}
     general = any(not about[names.index(name)] for name in tied if name not in empty)
     return "cannot tell" if others - {""} or general else "one"
+
+
+def _named_first(order: list[int], best: np.ndarray, counts: np.ndarray, about: list[str]) -> int:
+    """The first utility; of those with its best moves, the first that is about something stands for them all."""
+    alike = [u for u in order if (best[u][counts] == best[order[0]][counts]).all()]
+    first = next((u for u in alike if about[u]), order[0])
+    order.remove(first)
+    order.insert(0, first)
+    return first
 
 
 def _ties(
@@ -295,6 +309,23 @@ def _best_pair(
         if paid[u, v] > high:
             high, found = paid[u, v], (c, u, v, float(sharpness[u, v]), float(length[u, v]))
     return found
+
+
+def _strongest(
+    pair: tuple[int, int, int, float, float], best: np.ndarray, moves: np.ndarray, weight: np.ndarray,
+    level: np.ndarray, contexts: np.ndarray, train: np.ndarray, cost: np.ndarray,
+) -> tuple:  # fmt: skip
+    """The row of the single utility that is hardest to beat, each choosing among its best moves as the pair does."""
+    c, inside, outside, *_ = pair
+    both = np.where(contexts[c][:, None], best[inside], best[outside])
+    within = ~(both & ~best).any(2, keepdims=True)
+    refined = np.where(within, both, best)
+    tables = _tables(refined, moves, np.asarray(weight, np.float64), level, len(train), contexts[:0])
+    wanted, steps = tables.wanted[0], tables.steps[0]
+    sharpness = _sharpness(wanted[:, train].sum(1), steps[:, train].sum(1))
+    likelihood = _likelihood(sharpness[:, None], wanted, steps)
+    u = int((likelihood[:, ~train].sum(1) - cost).argmax())
+    return ("", cost[u], sharpness[u], likelihood[u], ())
 
 
 def _named(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from scipy.special import logsumexp
 
@@ -86,25 +87,51 @@ class _Soft:
         Randomness is priced against uniform moves: without a reward nothing is worth anything, not even going on.
         """
         reward, slope = theta @ self.features, self.features.T
-        stays = 1 / (1 - self.discount)
-        value, change = (
-            np.where(self.over, reward * stays, 0.0),
-            np.where(self.over[:, None], slope * stays, 0.0),
+        value, change = _swept(
+            self.next, self.over, reward, np.ascontiguousarray(slope), self.discount, SWEEPS
         )
-        for _ in range(SWEEPS):
-            ahead = (reward + self.discount * value)[self.next]
-            odds = np.exp(ahead - ahead.max(1, keepdims=True))
-            total = odds.sum(1)
-            turns = (slope + self.discount * change)[self.next]
-            mixed = np.einsum("ka,kaf->kf", odds / total[:, None], turns)
-            value = np.where(self.over, value, np.log(total / odds.shape[1]) + ahead.max(1))
-            change = np.where(self.over[:, None], change, mixed)
         ahead, turns = (
             (reward + self.discount * value)[self.next],
             (slope + self.discount * change)[self.next],
         )
         log_moves = ahead - logsumexp(ahead, 1, keepdims=True)
         return log_moves, turns - np.einsum("ka,kaf->kf", np.exp(log_moves), turns)[:, None]
+
+
+@numba.njit(cache=True)
+def _swept(next, over, reward, slope, discount, sweeps):
+    """The soft value [K] and its derivative [K, F] after some sweeps; the end of a level holds for ever."""
+    count, moves = next.shape
+    features = slope.shape[1]
+    value, change = np.zeros(count), np.zeros((count, features))
+    then, turned = np.zeros(count), np.zeros((count, features))
+    odds = np.empty(moves)
+    for k in range(count):
+        if over[k]:
+            value[k] = then[k] = reward[k] / (1 - discount)
+            for f in range(features):
+                change[k, f] = turned[k, f] = slope[k, f] / (1 - discount)
+    for _ in range(sweeps):
+        for k in range(count):
+            if over[k]:
+                continue
+            high, total = -np.inf, 0.0
+            for a in range(moves):
+                odds[a] = reward[next[k, a]] + discount * value[next[k, a]]
+                high = max(high, odds[a])
+            for a in range(moves):
+                odds[a] = np.exp(odds[a] - high)
+                total += odds[a]
+            then[k] = high + np.log(total / moves)
+            for f in range(features):
+                turned[k, f] = 0.0
+            for a in range(moves):
+                to, share = next[k, a], odds[a] / total
+                for f in range(features):
+                    turned[k, f] += share * (slope[to, f] + discount * change[to, f])
+        value, then = then, value
+        change, turned = turned, change
+    return value, change
 
 
 def _fitted(model: _Soft, moves: np.ndarray, share: np.ndarray, penalty: float) -> np.ndarray:
