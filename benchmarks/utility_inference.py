@@ -1,8 +1,8 @@
 """2,000 utilities on 500 mazes, exactly, against 20,000 rollouts of the policy.
 
-Exact: the best moves of every utility in every state, the likelihood of all the policy's moves under each, and how unlikely
-uniform moves come as soon to its best. The peer only plays: 20,000 episodes within the time limit, of which each utility would
-get ten. Both on one thread; the exact side pays for the policy's forwards, too.
+Exact: the best moves of every utility in every state, the likelihood of all the policy's moves under each, and how
+unlikely uniform moves come as soon to its best. The peer only plays: 20,000 episodes within the time limit, of which each
+utility would get ten. Both on one thread; the exact side pays for the policy's forwards, too.
 
 RATIO utility_inference: seconds of the rollouts over exact seconds, should be at least 1.
 """
