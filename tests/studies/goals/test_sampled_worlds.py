@@ -15,7 +15,7 @@ import goalscope
 from goalscope.policies.given import policy_of
 from goalscope.rollout import play
 from goalscope.studies.about import Outcome
-from goalscope.studies.goals import study as goals_study
+from goalscope.studies.any_world import world_for
 from goalscope.worlds.boards import GomokuBoard
 from goalscope.worlds.boards.gomoku import line_of
 from goalscope.worlds.sokoban import Sokoban
@@ -105,7 +105,7 @@ def test_in_sokoban_the_box_that_is_pushed_draws_and_a_solved_level_is_asked_abo
 
 
 def test_the_packaged_sokoban_player_is_studied_on_boards_of_its_own_size(tmp_path: Path):
-    world = goals_study._world(policy_of("sokoban-small"), goals_study.Options("sokoban-small", "sokoban"))
+    world = world_for(policy_of("sokoban-small"), "sokoban", None)
     assert isinstance(world, Sokoban) and (world.height, world.width, world.boxes) == (8, 8, 2)
     level = "########\n#@ $ . #\n#  $ . #\n########\n########\n########\n########\n########"
     short = Sokoban(8, 8, 2, time_limit=2, levels=world.parse(level))
