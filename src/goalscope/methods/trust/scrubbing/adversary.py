@@ -98,11 +98,8 @@ def adversary(
     for part, claim in added:
         united[part] = union(united[part], labels[part, claim])
     plain = scrubbed({}, judge)
-    return Adversary(
-        tuple(added),
-        *(bootstrap_difference(scrubbed(some, judge), plain) for some in (features, united)),
-        tried,
-    )
+    joined, one = (bootstrap_difference(scrubbed(some, judge), plain) for some in (features, united))
+    return Adversary(tuple(added), joined, one, tried)
 
 
 _NOISE = 1e-9
