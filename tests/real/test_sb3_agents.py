@@ -20,6 +20,7 @@ from goalscope.policies.checkpoint import Policy  # noqa: E402
 from goalscope.policies.given import fresh, policy_of  # noqa: E402
 from goalscope.policies.sb3 import load_sb3  # noqa: E402
 from goalscope.rollout import play  # noqa: E402
+from goalscope.studies import goal_study  # noqa: E402
 from goalscope.worlds.foreign import from_gymnasium  # noqa: E402
 
 AGENTS = Path(str(DATA)) / "agents" / "sb3"
@@ -68,6 +69,17 @@ def test_another_environment_is_refused_with_both_spaces():
         match=r"Box float32 \[2\] from -1\.2\.\.-0\.07 to 0\.07\.\.0\.6, this world gives .* from 0 to 1",
     ):
         load_sb3(AGENTS / "ppo_MountainCar-v0.zip", narrow)
+
+
+def test_the_goals_study_refuses_another_environment_with_both_spaces_too(tmp_path: Path):
+    pytest.importorskip("minigrid", reason="needs the extra goalscope[minigrid]")
+    with pytest.raises(
+        ValueError,
+        match=r"was trained on observations Box float32 \[4\].*this world gives Box uint8 \[3, 7, 7\]",
+    ):
+        goal_study(
+            str(AGENTS / "ppo_CartPole-v1.zip"), "minigrid:MiniGrid-Empty-5x5-v0", out=str(tmp_path / "run")
+        )
 
 
 def test_the_car_acts_on_other_numbers_without_its_statistics_and_that_is_said(tmp_path: Path):

@@ -347,8 +347,32 @@ def test_packaged_agents_are_told_apart_by_name_and_see_what_they_were_trained_o
     assert told == {"grid-corner": {"bottom-right corner"}, "grid-anywhere": {"green goal"}}
 
 
-def test_what_an_agent_sees_can_be_said_and_must_fit(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"cannot take the observations|takes .*observations|\[\d+, 3, 7, 7\]"
-    ):
-        run("grid-corner", tmp_path / "partial", f"minigrid:{ROOM}", observation="partial", levels=4)
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            ("grid-corner", "minigrid:MiniGrid-Empty-6x6-v0", "partial"),
+            r"grid-corner does not see what MiniGrid-Empty-6x6-v0 shows: this policy takes observations \[N, 3, 6, 6\], got "
+            r"\[1, 3, 7, 7\]; it takes --observation full",
+        ),
+        (
+            ("grid-corner", f"minigrid:{ROOM}", None),
+            r"\[N, 3, 6, 6\], got \[1, 3, 5, 5\]; no observation of this world fits it",
+        ),
+        (
+            ("mouse-topright", "sokoban", None),
+            r"does not see what sokoban shows: .*\[N, 3, 13, 13\], got \[1, 4, 10, 10\]$",
+        ),
+        (("grid-corner", "minigrid:MiniGrid-Empty-6x5-v0", None), "did you mean MiniGrid-Empty-6x6-v0"),
+        (("grid-corner", "gym:Pendulum-v1", None), "the actions of Pendulum-v1 are continuous"),
+        (("grid-corner", "minigrid:MiniGrid-Dynamic-Obstacles-6x6-v0", None), "its obstacles move at random"),
+    ],
+    ids=["other view", "other size", "other world", "no such id", "continuous", "draws"],
+)
+def test_what_an_agent_cannot_act_in_is_refused_with_what_would_fit(
+    asked: tuple, words: str, tmp_path: Path
+) -> None:
+    name, where, observation = asked
+    with pytest.raises(ValueError, match=words):
+        run(name, tmp_path / "other", where, observation=observation, levels=4)
+    assert not list(tmp_path.iterdir())

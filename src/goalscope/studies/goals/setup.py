@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from goalscope.studies.any_world import CORNERS, EDGES, place_masks
-from goalscope.worlds.contract import ABILITIES, take
+from goalscope.worlds.contract import take
 from goalscope.worlds.factory import file_and_name, function_in
 
 Goals = Mapping[str, Callable[[Any], np.ndarray]]
@@ -122,10 +122,11 @@ def candidates_of(world: Any, state: Any, goals: Goals) -> list[Candidate]:
     aims = world.aims() if hasattr(world, "aims") else {}
     found += [_named(name, "own", function) for name, function in {**aims, **goals}.items()]
     if not found:
-        lacking = [f"`{ABILITIES[name]}`" for name in ("things", "agent", "free") if not hasattr(world, name)]
+        lacking = [f"`{name}`" for name in ("things", "agent", "free") if not hasattr(world, name)]
         raise ValueError(
             f"the {world.name} world has no {', '.join(lacking)}: there is nothing to ask about; give "
-            "goals={name: function of N states that gives [N] bool}"
+            "goals={name: function of N states that gives [N] bool}, or --goals file.py:function (what the others are is in "
+            "goalscope.worlds.contract.ABILITIES)"
         )
     keys = [candidate.key for candidate in found]
     for candidate in found:

@@ -19,6 +19,7 @@ from goalscope.activations.content import digest
 from goalscope.evidence.run_folder import RunFolder
 from goalscope.policies.checkpoint import Policy
 from goalscope.rollout import NoExactChain
+from goalscope.rollout.forward import answer, encoded, first_carry
 from goalscope.studies import frame
 from goalscope.studies.about import About, Outcome
 from goalscope.studies.any_world import code_of, compared, distinct, world_for
@@ -38,6 +39,8 @@ from goalscope.studies.goals.measure.rules import Explained, explained
 from goalscope.studies.goals.measure.solving import PLAYS, Case, Exact, solved
 from goalscope.studies.goals.setup import Candidate, Goals, candidates_of, goals_of, moved
 from goalscope.worlds.contract import concatenate, take
+from goalscope.worlds.minigrid.views import OBSERVATIONS
+from goalscope.worlds.named import world_of
 
 LAST_LEVEL = 2**31 - 1
 """level numbers stay below this"""
@@ -96,6 +99,7 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
     goals = goals_of(options.goals)
     policy = frame.given(options.policy, options.device)
     world = world_for(policy, options.world, options.observation)
+    _refuse_misfit(policy, world, options)
     count = min(options.levels, QUICK_LEVELS) if options.quick else options.levels
     policies = compared(policy, world, options.seed, options.device, options.blank)
     about = frame.about(f"{world.name}, time limit {world.time_limit}", options.seed, options.quick)
@@ -118,6 +122,62 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         say("findings")
         made = _conclude(policy, answers, asked, state, how, about)
         return frame.finish(run, out, made, provenance, _command(options, world), say)
+
+
+def _world(policy: Policy, options: Options) -> Any:
+    """The world; a named one with the observation and size that the policy states, where it does."""
+    settings: dict[str, Any] = {"observation": options.observation} if options.observation is not None else {}
+    if isinstance(options.world, str):
+        kind, own = options.world.partition(":")[0], policy.config.get("world") or {}
+        if kind == own.get("name") and "observation" in own:
+            settings = {"observation": own["observation"], **settings}
+        if kind == "sokoban" and kind == own.get("name"):
+            settings |= {"height": own["size"], "width": own["size"], "boxes": own["boxes"]}
+        if kind == "maze" and isinstance(getattr(policy.module, "size", None), int):
+            settings["size"] = policy.module.size
+    return world_of(options.world, **settings)
+
+
+def _refuse_misfit(policy: Policy, world: Any, options: Options) -> None:
+    """Refuses a policy that cannot take what the world shows, before anything is enumerated, with what it could take."""
+    misfit = _misfit(policy.module, world)
+    if not misfit:
+        return
+    if isinstance(options.policy, str) and options.policy.endswith(".zip"):
+        from goalscope.policies.sb3 import load_sb3  # an extra, which takes long to import
+
+        # The file has its own statement of its spaces, and says what stood between.
+        load_sb3(options.policy, world)
+    hint = ""
+    if isinstance(options.world, str) and options.world.startswith("minigrid:"):
+        others = [kind for kind in OBSERVATIONS if kind != world.observation]
+        fits = [
+            kind for kind in others if not _misfit(policy.module, world_of(options.world, observation=kind))
+        ]
+        hint = (
+            f"; it takes --observation {' or '.join(fits)}"
+            if fits
+            else "; no observation of this world fits it"
+        )
+    raise ValueError(f"{policy.name} does not see what {world.name} shows: {misfit}{hint}")
+
+
+def _misfit(module: nn.Module, world: Any) -> str:
+    """Why a network cannot act in the first level of a world; '' where it can."""
+    try:
+        x = encoded(module, world.observe(world.generate([0])))
+        answer(module, x, first_carry(module, 1), len(world.actions), world.name)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
+    """The policy, the untrained network of its shape (of a policy without weights there is none), and the random walk."""
+    has = options.blank is not None or any(True for _ in policy.module.parameters())
+    blank = [frame.control_of(policy, options.seed, options.device, options.blank)] if has else []
+    actions = len(world.moves if hasattr(world, "moves") else world.actions)
+    return [policy, *blank, Policy(Uniform(actions), WALK, "", {})]
 
 
 def _asked(policy: Policy, world: Any, state: Any, goals: Goals, options: Options) -> tuple[Asked, str]:
