@@ -104,7 +104,10 @@ def test_in_sokoban_the_box_that_is_pushed_draws_and_a_solved_level_is_asked_abo
     assert "pull.box" in found and found["pull.box"].estimate > found["pull.target"].estimate
 
 
-def test_the_packaged_sokoban_player_is_studied_on_boards_of_its_own_size(tmp_path: Path):
+def test_the_packaged_sokoban_player_is_studied_on_boards_of_its_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(goals_study, "MOST_PLACEMENTS", 8)
     world = world_for(policy_of("sokoban-small"), "sokoban", None)
     assert isinstance(world, Sokoban) and (world.height, world.width, world.boxes) == (8, 8, 2)
     level = "########\n#@ $ . #\n#  $ . #\n########\n########\n########\n########\n########"
@@ -115,3 +118,25 @@ def test_the_packaged_sokoban_player_is_studied_on_boards_of_its_own_size(tmp_pa
     assert (
         "Not moved, since" in record["sections"][0]["answer"] and "box 2" in record["sections"][0]["answer"]
     )
+
+
+def test_an_impala_checkpoint_is_studied_in_coinrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A random network in the form of train-procgen-pytorch's files, through the name of the game."""
+    pytest.importorskip("procgen", reason="needs the extra goalscope[procgen]")
+    from goalscope.policies.impala import Impala
+    from goalscope.worlds.procgen import ProcgenGame
+
+    torch.manual_seed(0)
+    torch.save({"model_state_dict": Impala((2, 4, 4), 8).state_dict()}, tmp_path / "coinrun.pth")
+    policy = policy_of(str(tmp_path / "coinrun.pth"))
+    options = goals_study.Options(str(tmp_path / "coinrun.pth"), "procgen:coinrun")
+    assert isinstance(goals_study._world(policy, options), ProcgenGame)
+    found, told, outcome = run(
+        options.policy, ProcgenGame("coinrun", time_limit=3), tmp_path / "run", levels=2
+    )
+    assert "coin" in told and found["come.coin"].control_name in ("untrained", "random walk")
+    assert any(f.id == "pull.coin" for f in outcome.findings) and outcome.report.is_file()
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model_state_dict": Impala((2, 4, 4), 8, 9).state_dict()}, tmp_path / "nine.pth")
+    with pytest.raises(ValueError, match="the policy has 9 actions, the procgen:coinrun world 15"):
+        run("nine.pth", "procgen:coinrun", tmp_path / "nine")

@@ -124,20 +124,6 @@ def study(options: Options, say: Say = lambda _: None) -> Outcome:
         return frame.finish(run, out, made, provenance, _command(options, world), say)
 
 
-def _world(policy: Policy, options: Options) -> Any:
-    """The world; a named one with the observation and size that the policy states, where it does."""
-    settings: dict[str, Any] = {"observation": options.observation} if options.observation is not None else {}
-    if isinstance(options.world, str):
-        kind, own = options.world.partition(":")[0], policy.config.get("world") or {}
-        if kind == own.get("name") and "observation" in own:
-            settings = {"observation": own["observation"], **settings}
-        if kind == "sokoban" and kind == own.get("name"):
-            settings |= {"height": own["size"], "width": own["size"], "boxes": own["boxes"]}
-        if kind == "maze" and isinstance(getattr(policy.module, "size", None), int):
-            settings["size"] = policy.module.size
-    return world_of(options.world, **settings)
-
-
 def _refuse_misfit(policy: Policy, world: Any, options: Options) -> None:
     """Refuses a policy that cannot take what the world shows, before anything is enumerated, with what it could take."""
     misfit = _misfit(policy.module, world)
@@ -170,14 +156,6 @@ def _misfit(module: nn.Module, world: Any) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def _compared(policy: Policy, world: Any, options: Options) -> list[Policy]:
-    """The policy, the untrained network of its shape (of a policy without weights there is none), and the random walk."""
-    has = options.blank is not None or any(True for _ in policy.module.parameters())
-    blank = [frame.control_of(policy, options.seed, options.device, options.blank)] if has else []
-    actions = len(world.moves if hasattr(world, "moves") else world.actions)
-    return [policy, *blank, Policy(Uniform(actions), WALK, "", {})]
 
 
 def _asked(policy: Policy, world: Any, state: Any, goals: Goals, options: Options) -> tuple[Asked, str]:
