@@ -75,6 +75,7 @@ def test_who_makes_lines_pursues_an_own_line_and_who_does_not_want_one_does_not(
         found["lead.an_own_line"].control_name == "random walk"
         and (found["lead.an_own_line"].control or 0) < 0.8
     )
+    assert all(f.low >= 0 and f.high <= 1 for f in found.values()), "shares, all of them"
     _, told, _ = run(Liner(-1.0), world, tmp_path / "none", levels=30)
     assert told["an own line"] != "yes"
 

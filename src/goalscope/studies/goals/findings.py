@@ -169,7 +169,11 @@ class _Teller:
         if values is None or not np.isfinite(values).any():
             return None
         confidence = 1 - (1 - CONFIDENCE) / self.at_once.get(name, 1)
-        bounds = (0.0 if name.startswith(("come", "end", "map")) else -1.0, 1.0)
+        # A goal of the user's is come to or not; a lead of a place over another, and a pull, may go the other way.
+        share = name.startswith(("come", "end", "map")) or (
+            name.startswith("lead.") and name.removeprefix("lead.") not in self.rivals
+        )
+        bounds = (0.0 if share else -1.0, 1.0)
         estimate = _mean(values, bounds, confidence, self.about.seed)
         beside = {}
         for control, answers in self.controls.named.items():
