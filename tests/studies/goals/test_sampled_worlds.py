@@ -16,6 +16,7 @@ from goalscope.policies.given import policy_of
 from goalscope.rollout import play
 from goalscope.studies.about import Outcome
 from goalscope.studies.any_world import world_for
+from goalscope.studies.goals import study as goals_study
 from goalscope.worlds.boards import GomokuBoard
 from goalscope.worlds.boards.gomoku import line_of
 from goalscope.worlds.sokoban import Sokoban
@@ -130,10 +131,9 @@ def test_an_impala_checkpoint_is_studied_in_coinrun(tmp_path: Path, monkeypatch:
     torch.manual_seed(0)
     torch.save({"model_state_dict": Impala((2, 4, 4), 8).state_dict()}, tmp_path / "coinrun.pth")
     policy = policy_of(str(tmp_path / "coinrun.pth"))
-    options = goals_study.Options(str(tmp_path / "coinrun.pth"), "procgen:coinrun")
-    assert isinstance(goals_study._world(policy, options), ProcgenGame)
+    assert isinstance(world_for(policy, "procgen:coinrun", None), ProcgenGame)
     found, told, outcome = run(
-        options.policy, ProcgenGame("coinrun", time_limit=3), tmp_path / "run", levels=2
+        str(tmp_path / "coinrun.pth"), ProcgenGame("coinrun", time_limit=3), tmp_path / "run", levels=2
     )
     assert "coin" in told and found["come.coin"].control_name in ("untrained", "random walk")
     assert any(f.id == "pull.coin" for f in outcome.findings) and outcome.report.is_file()
