@@ -55,7 +55,7 @@ export class MazeView {
     };
     if (chosen.includes("@") && !given.get("policy")) this.state.policy = chosen;
     this.good = this.state;
-    this.latest = new Latest("/api/maze", (found, asked) => this.took(found, asked), (words) => this.refused(words));
+    this.latest = new Latest("/api/maze", (found, asked, keep) => this.took(found, asked, keep), (words) => this.refused(words));
   }
 
   async open(): Promise<void> {
@@ -145,6 +145,8 @@ export class MazeView {
     this.send(true);
   }
 
+  private spot: Square | null = null;
+
   private step(state: State | null): void {
     if (!state) return;
     this.state = state;
@@ -167,23 +169,18 @@ export class MazeView {
     }
   }
 
-  private remember = false;
-  private send(remember: boolean): void {
-    this.remember = remember;
-    void this.latest.send(this.state);
+  private send(keep: boolean): void {
+    void this.latest.send(this.state, keep);
   }
 
-  private took(found: Answer, asked: State): void {
+  private took(found: Answer, asked: State, keep: boolean): void {
     this.answer = found;
     // The server writes the maze as the policy sees it: centred in its world. Under a hand nothing may jump.
     const normal = { ...asked, text: found.text };
     const same = this.state === asked;
     this.good = normal;
     if (same && !this.boards.some((board) => board.holding)) this.state = normal;
-    if (same && this.remember) {
-      this.history.push(normal);
-      this.remember = false;
-    }
+    if (keep) this.history.push(normal);
     this.message.textContent = "";
     this.text.removeAttribute("aria-invalid");
     if (document.activeElement !== this.text) this.text.value = found.text;
@@ -197,7 +194,6 @@ export class MazeView {
     this.text.setAttribute("aria-invalid", "true");
     if (this.boards.some((board) => board.holding)) return;
     if (this.answer) this.state = this.good;
-    this.remember = false;
     this.boards.forEach((board) => board.mark());
   }
 
@@ -225,6 +221,7 @@ export class MazeView {
     this.python.textContent = found.python;
     this.undoButton.disabled = !this.history.canUndo;
     this.redoButton.disabled = !this.history.canRedo;
+    this.say(this.spot);
   }
 
   private hands() {
@@ -236,6 +233,7 @@ export class MazeView {
 
   /** What the square under the pointer or cursor says, in words. */
   private say(square: Square | null): void {
+    this.spot = square;
     const found = this.answer;
     const i = square && found ? found.squares.findIndex(([row, column]) => row === square[0] && column === square[1]) : -1;
     if (!found || i < 0 || !square) {

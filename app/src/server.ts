@@ -4,6 +4,7 @@ export class Refused extends Error {}
 
 const away = (): HTMLElement => document.getElementById("away")!;
 const WAIT = 1500;
+const KEPT = 3;
 
 function said(words: string): void {
   away().textContent = words;
@@ -36,35 +37,29 @@ export async function ask(path: string, body: object): Promise<any> {
   }
 }
 
-/** Asks one question at a time; of those that come meanwhile only the last is asked. */
+/** Asks one question at a time. Of those that come meanwhile only the last is asked, and a few that are to be kept. */
 export class Latest<Q extends object> {
-  private waiting: Q | null = null;
-  busy = false;
+  private waiting: { question: Q; keep: boolean }[] = [];
+  private busy = false;
 
   constructor(
-    private path: string, private took: (found: any, asked: Q) => void,
+    private path: string, private took: (found: any, asked: Q, keep: boolean) => void,
     private refused: (words: string, asked: Q) => void,
   ) {}
 
-  async send(question: Q): Promise<void> {
-    if (this.busy) {
-      this.waiting = question;
-      return;
-    }
+  /** `keep`: the hand has let go; this state is a step that can be undone, and is not overtaken. */
+  async send(question: Q, keep: boolean): Promise<void> {
+    this.waiting = [...this.waiting.filter((each) => each.keep).slice(-KEPT), { question, keep }];
+    if (this.busy) return;
     this.busy = true;
     document.body.dataset.busy = "yes";
-    let next: Q | null = question;
-    while (next) {
-      const asked: Q = next;
+    for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
       try {
-        const found = await ask(this.path, asked);
-        this.took(found, asked);
+        this.took(await ask(this.path, next.question), next.question, next.keep);
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        if (!this.waiting) this.refused(error.message, asked);
+        if (!this.waiting.length) this.refused(error.message, next.question);
       }
-      next = this.waiting;
-      this.waiting = null;
     }
     this.busy = false;
     delete document.body.dataset.busy;

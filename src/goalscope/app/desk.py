@@ -34,6 +34,7 @@ class Desk:
     runs: Path | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     _loaded: dict[str, Policy] = field(default_factory=dict)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def policy(self, name: str) -> Policy:
         """A policy of the list, loaded once.
@@ -53,6 +54,10 @@ class Desk:
 
     def policies(self) -> list[dict[str, Any]]:
         """Every policy that may be asked for: `name`, `world`, `about` (a line), `size` of its mazes, `snapshots`."""
+        self._rows = self._rows or self._listed()
+        return self._rows
+
+    def _listed(self) -> list[dict[str, Any]]:
         rows = [
             _row(each.name, each.config, _summary(each.card), snapshots(each.name)) for each in packaged()
         ]
