@@ -16,8 +16,8 @@ export interface Hands {
   changed(level: Level, done: boolean): void;
   /** The square that pointer or cursor is on. */
   over(square: Square | null): void;
-  /** A square was chosen as a target; null where there is nothing to send. */
-  sent: ((square: Square) => void) | null;
+  /** What is done with a square that is chosen as a target; null where nothing can be sent. */
+  sent(): ((square: Square) => void) | null;
 }
 
 type Grip = { kind: "M" | "C" } | { kind: "wall"; wall: boolean } | { kind: "send" };
@@ -102,9 +102,9 @@ export class Board {
     this.sheet.focus({ preventScroll: true });
     this.cursor = at;
     const letter = level.at(at);
-    if (this.hands.sent && !level.wall(at)) this.grip = { kind: "send" };
-    else if (letter === "M" || letter === "*") this.grip = { kind: "M" };
+    if (letter === "M" || letter === "*") this.grip = { kind: "M" };
     else if (letter === "C") this.grip = { kind: "C" };
+    else if (this.hands.sent() && !level.wall(at)) this.grip = { kind: "send" };
     else this.grip = { kind: "wall", wall: !level.wall(at) };
     this.last = at;
     this.wanted = level;
@@ -130,7 +130,7 @@ export class Board {
     const grip = this.grip!;
     if (!level.inside(at)) return;
     if (grip.kind === "send") {
-      if (!level.wall(at)) this.hands.sent?.(at);
+      if (!level.wall(at)) this.hands.sent()?.(at);
       return;
     }
     const next = grip.kind === "wall" ? level.walled(at, grip.wall) : level.moved(grip.kind, at);
@@ -163,7 +163,7 @@ export class Board {
     else if (event.key === "m" || event.key === "M") this.hands.changed(level.moved("M", this.cursor), true);
     else if (event.key === "c" || event.key === "C") this.hands.changed(level.moved("C", this.cursor), true);
     else if (event.key === "x" || event.key === "X") this.hands.changed(level.without("C"), true);
-    else if ((event.key === "t" || event.key === "T") && this.hands.sent && !level.wall(this.cursor)) this.hands.sent(this.cursor);
+    else if ((event.key === "t" || event.key === "T") && !level.wall(this.cursor)) this.hands.sent()?.(this.cursor);
     else return;
     event.preventDefault();
     this.mark();

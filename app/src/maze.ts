@@ -13,7 +13,11 @@ export interface State {
   beside: string;
   paint: string;
   text: string;
+  dose: number;
+  to: Square | null;
 }
+interface Row { name: string; estimate: number; low?: number; high?: number; n?: number }
+interface Effect { what: string; to: Square | null; rows: Row[]; held_out: Row[]; learning: boolean }
 interface Panel {
   name: string; svg: string; steps: number; reach_start: number | null; value_start: number | null;
   moves_start: number[]; actions: string[]; expected_steps: number;
@@ -21,12 +25,18 @@ interface Panel {
 }
 interface Answer {
   text: string; size: number; squares: Square[]; decision: Square | null; paint: string; label: string;
-  panels: Panel[]; key: string; difference: { svg: string; key: string; name: string } | null; python: string;
+  panels: Panel[]; key: string; difference: { svg: string; key: string; name: string } | null; python: string; effect: Effect | null;
 }
 
+const EDITS: [string, string][] = [["edit:cheese", "itself, with more or less cheese"], ["edit:send", "itself, sent to a square"]];
 const PAINTS: [string, string][] = [
   ["reach", "P(reach the cheese)"], ["value", "value"], ["final", "where it ends"], ["visits", "expected visits"],
 ];
+
+function square(text: string | null): Square | null {
+  const found = (text ?? "").split(",").map(Number);
+  return found.length === 2 && found.every(Number.isInteger) ? [found[0], found[1]] : null;
+}
 
 export class MazeView {
   private state: State;
@@ -37,6 +47,7 @@ export class MazeView {
   private latest: Latest<State>;
   private pictures = el("div", { class: "boards" });
   private key = el("div", { class: "key" });
+  private effect = el("div", { class: "effect", "aria-live": "polite" });
   private numbers = el("div", { class: "numbers" });
   private hover = el("p", { class: "hover", "aria-live": "polite" });
   private message = el("p", { class: "message", role: "alert" });
@@ -51,7 +62,7 @@ export class MazeView {
     this.state = {
       policy: given.get("policy") ?? (policies.some((row) => row.name === chosen) ? chosen : first?.name ?? chosen),
       beside: given.get("beside") ?? "", paint: given.get("paint") ?? "reach",
-      text: unpacked(given.get("maze") ?? ""),
+      text: unpacked(given.get("maze") ?? ""), dose: Number(given.get("dose") ?? -1) || 0, to: square(given.get("to")),
     };
     if (chosen.includes("@") && !given.get("policy")) this.state.policy = chosen;
     this.good = this.state;
@@ -62,7 +73,7 @@ export class MazeView {
     this.root.replaceChildren(
       el("div", { class: "maze" },
         el("section", { class: "stage", "aria-label": "Maze" }, this.tools(), this.pictures, this.hover, this.message, this.key),
-        el("section", { class: "side", "aria-label": "Numbers" }, this.controls, this.numbers, this.texts())),
+        el("section", { class: "side", "aria-label": "Numbers" }, this.controls, this.effect, this.numbers, this.texts())),
     );
     this.drawControls();
     if (!this.state.text) await this.level(1, 13, false);
@@ -111,12 +122,28 @@ export class MazeView {
     const row = this.policies.find((each) => each.name === base(this.state.policy));
     if (row?.snapshots.length) parts.push(this.snapshots(row));
     if (row) parts.push(el("p", { class: "note" }, row.about));
-    const others: [string, string][] = [["", "nothing"], ...names.filter(([name]) => name !== this.state.policy)];
+    const others: [string, string][] = [["", "nothing"], ...EDITS, ...names.filter(([name]) => name !== this.state.policy)];
     if (this.state.policy.includes("@")) others.splice(1, 0, [base(this.state.policy), `${base(this.state.policy)} (trained)`]);
     const unique = others.filter(([value], i) => others.findIndex(([other]) => other === value) === i);
     parts.push(labelled("Beside it", choice(unique, this.state.beside, (value) => this.put({ beside: value }))));
+    if (this.state.beside === "edit:cheese") parts.push(this.dose());
+    if (this.state.beside === "edit:send") parts.push(el("p", { class: "note" }, "Click a free square of the first maze, or press T on it."));
     parts.push(labelled("Painted", choice(PAINTS, this.state.paint, (value) => this.put({ paint: value }))));
     this.controls.replaceChildren(...parts);
+  }
+
+  private dose(): HTMLElement {
+    const said = el("output", {}, `${this.state.dose} × what the cheese adds`);
+    const slider = el("input", {
+      type: "range", min: -4, max: 4, step: 0.25, value: this.state.dose,
+      input: () => {
+        said.textContent = `${slider.value} × what the cheese adds`;
+        this.state = { ...this.state, dose: Number(slider.value) };
+        this.send(false);
+      },
+      change: () => this.put({ dose: Number(slider.value) }, false),
+    });
+    return el("div", { class: "slider" }, labelled("Dose", slider), said);
   }
 
   private snapshots(row: PolicyRow): HTMLElement {
@@ -142,6 +169,7 @@ export class MazeView {
     this.state = { ...this.state, ...change };
     if (this.state.beside === this.state.policy) this.state.beside = "";
     if (redraw) this.drawControls();
+    this.boards.forEach((board) => board.mark());
     this.send(true);
   }
 
@@ -184,9 +212,11 @@ export class MazeView {
     this.message.textContent = "";
     this.text.removeAttribute("aria-invalid");
     if (document.activeElement !== this.text) this.text.value = found.text;
-    const { text, ...rest } = normal;
-    goTo("maze", { ...rest, maze: packed(text) });
+    const { text, to, dose, ...rest } = normal;
+    const more: Record<string, string | number> = rest.beside === "edit:cheese" ? { dose } : rest.beside === "edit:send" && to ? { to: to.join(",") } : {};
+    goTo("maze", { ...rest, ...more, maze: packed(text) });
     this.draw(found);
+    if (found.effect?.learning) setTimeout(() => this.state === normal && this.send(false), 1500);
   }
 
   private refused(words: string): void {
@@ -217,6 +247,7 @@ export class MazeView {
       figure.querySelector(".key")!.replaceChildren(drawing(found.difference.key));
     }
     this.key.replaceChildren(drawing(found.key));
+    this.effect.replaceChildren(...(found.effect ? this.told(found.effect) : []));
     this.numbers.replaceChildren(...found.panels.map((panel) => this.table(panel, found)));
     this.python.textContent = found.python;
     this.undoButton.disabled = !this.history.canUndo;
@@ -227,8 +258,24 @@ export class MazeView {
   private hands() {
     return {
       level: () => new Level(this.state.text), changed: (level: Level, done: boolean) => this.edit(level, done),
-      over: (square: Square | null) => this.say(square), sent: null,
+      over: (square: Square | null) => this.say(square),
+      sent: () => (this.state.beside === "edit:send" ? (to: Square) => this.put({ to }, false) : null),
     };
+  }
+
+  /** What an edit does here, beside its controls; and what it did where nothing was chosen. */
+  private told(effect: Effect): HTMLElement[] {
+    const table = (caption: string, rows: Row[]) => el("table", {}, el("caption", {}, caption), el("tbody", {}, ...rows.map((row) =>
+      el("tr", {}, el("th", { scope: "row" }, row.name), el("td", { "data-exact": String(row.estimate) }, percent(row.estimate),
+        row.low === undefined ? null : el("small", {}, ` [${percent(row.low)}, ${percent(row.high!)}], ${row.n} mazes`))))));
+    const parts: HTMLElement[] = [];
+    if (effect.learning) parts.push(el("p", { class: "note" }, "Learning the edit on other mazes, once for this policy: half a minute …"));
+    if (effect.rows.length) parts.push(table(`${effect.what}, exact in this maze`, effect.rows));
+    if (effect.held_out.length) {
+      parts.push(table("P(reach the square), mean over mazes that the edit was not chosen on (quick: few), 95% interval", effect.held_out),
+        el("p", { class: "note" }, "Those are the largest mazes with the cheese in the top right; the numbers say nothing of others."));
+    }
+    return parts;
   }
 
   /** What the square under the pointer or cursor says, in words. */

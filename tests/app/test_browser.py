@@ -239,11 +239,13 @@ def test_it_fits_and_can_be_read_at_any_width_in_the_dark_too(tab, width, scheme
     tab.wait_for_function(IDLE)
     assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     contrast = """() => {
-      const light = (colour) => { const [r, g, b] = colour.match(/[\\d.]+/g).map(Number)
-        .map((c) => c / 255).map((c) => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+      const linear = (c) => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+      const light = (colour) => { const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => linear(c / 255));
+        return .2126 * r + .7152 * g + .0722 * b; };
       const ground = light(getComputedStyle(document.querySelector('section')).backgroundColor);
       return [...document.querySelectorAll('.note, dt, dd, .big strong, .big span, label')].map((e) => {
-        const ink = light(getComputedStyle(e).color); return (Math.max(ink, ground) + .05) / (Math.min(ink, ground) + .05); });
+        const ink = light(getComputedStyle(e).color);
+        return (Math.max(ink, ground) + .05) / (Math.min(ink, ground) + .05); });
     }"""
     found = tab.evaluate(contrast)
     assert len(found) > 10 and min(found) >= 4.5

@@ -116,5 +116,5 @@ def test_random_requests_get_documented_answers_and_the_server_lives(asking):
         if answer.status_code == 400:
             words = answer.json()["error"]
             assert 0 < len(words) < 1500 and "Traceback" not in words, words
-    assert seen[200] > 100 and seen[400] > 500, f"both kinds are tried: {seen}"
+    assert seen[200] > 100 and seen[400] > 300, f"both kinds are tried: {seen}"
     assert asking.ask("/api/maze", text="#####\n#M.C#\n#...#\n#...#\n#####")["panels"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from goalscope.app.edited import Learning
 from goalscope.policies.checkpoint import Policy
 from goalscope.policies.given import policy_of
 from goalscope.policies.names import packaged, snapshots
@@ -26,6 +27,7 @@ class Desk:
         given: the policy of the command line; it is shown first.
         name: what it is called on the page: the packaged name that was typed, or the policy's own.
         runs: the folder of the run folders; None where there is none.
+        learning: edits that take a while to be learnt.
         lock: held while anything is computed: requests of one page wait for each other, not for the processor.
     """
 
@@ -33,6 +35,7 @@ class Desk:
     name: str
     runs: Path | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    learning: Learning = field(default_factory=Learning)
     _loaded: dict[str, Policy] = field(default_factory=dict)
     _rows: list[dict[str, Any]] = field(default_factory=list)
 

@@ -16,3 +16,20 @@ def maze_lines(policies: Sequence[str], text: str, steps: int) -> str:
             f"ends = goalscope.fields(policy, goalscope.Maze(len(field.maze.walls[0])), field.maze).occupancy({steps})",
         ]
     return "\n".join(lines) + "\n"
+
+
+def edit_lines(kind: str, how: float | tuple[int, int], steps: int) -> str:
+    """The lines that follow for the policy edited: `kind` is 'cheese' with a dose, or 'send' with a square."""
+    if kind == "cheese":
+        lines = [
+            "from goalscope.app.edited import cheese_fields",
+            f"edited = cheese_fields(policy, field.maze, {how!r})",
+            f"print(edited.reach_from_start({steps})[0])",
+        ]
+    else:
+        lines = [
+            "from goalscope.app.edited import learn, reach_of, sent_fields",
+            f"edited = sent_fields(policy, field.maze, {how!r}, learn(policy))",
+            f"print(reach_of(edited, {how!r}, {steps}))",
+        ]
+    return "\n".join(lines) + "\n"

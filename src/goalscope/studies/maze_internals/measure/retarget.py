@@ -91,6 +91,42 @@ def retarget(setup: Setup) -> dict[str, np.ndarray]:
     """
     seed = setup.about.seed
     rng = np.random.default_rng(seed)
+    moved = move_goal(setup, rng)
+    edit, mazes, drawn = moved.edit, moved.mazes, moved.cases
+    found = dict(moved.found)
+    shown = mazes[: setup.sizes.mapped]
+    every = [_targets(setup, maze, rng, True) for maze in shown]
+    cases = (
+        c for i, (maze, t) in enumerate(zip(shown, every, strict=True)) for c in _groups(setup, maze, t, i)
+    )
+    found |= _confirmed(setup, edit, "map", shown, every, cases)[0]
+    squares = np.concatenate(every)
+    found |= {"map.row": squares[:, 0], "map.column": squares[:, 1]}
+    found |= _corners(setup, edit, mazes) | _one_channel(setup, _cheese_in_corner(setup.largest), drawn, rng)
+    return (
+        found
+        | _budgets(setup, edit, moved.trial, drawn)
+        | _side_effects(setup, edit, _cheese_in_corner(setup.largest_held), rng)
+    )
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The moved goal, chosen on discovery mazes and judged on others."""
+
+    edit: MoveGoal
+    found: dict[str, np.ndarray]
+    """`move.*` and `grid` as `retarget` says"""
+    trial: Trial
+    """what it was chosen on"""
+    mazes: list[Any]
+    """the held-out mazes"""
+    cases: list[Cases]
+    """one of each"""
+
+
+def move_goal(setup: Setup, rng: np.random.Generator) -> Moved:
+    """Chooses radius and dose of the moved goal on discovery mazes, and judges it on random targets in held-out ones."""
     found_on, held = _cheese_in_corner(setup.largest), _cheese_in_corner(setup.largest_held)
     trial = _trial(setup, found_on, rng)
     edit, grid = _choose(setup, trial)
@@ -101,16 +137,7 @@ def retarget(setup: Setup) -> dict[str, np.ndarray]:
     found |= {"move.dose": np.array(edit.dose), "move.radius": np.array(edit.pattern.radius), "grid": grid}
     found["move.fraction"] = np.array(fraction)
     found["move.steps"] = np.concatenate([_steps_to(maze, t) for maze, t in zip(mazes, few, strict=True)])
-    shown = mazes[: setup.sizes.mapped]
-    every = [_targets(setup, maze, rng, True) for maze in shown]
-    cases = (
-        c for i, (maze, t) in enumerate(zip(shown, every, strict=True)) for c in _groups(setup, maze, t, i)
-    )
-    found |= _confirmed(setup, edit, "map", shown, every, cases)[0]
-    squares = np.concatenate(every)
-    found |= {"map.row": squares[:, 0], "map.column": squares[:, 1]}
-    found |= _corners(setup, edit, mazes) | _one_channel(setup, found_on, drawn, rng)
-    return found | _budgets(setup, edit, trial, drawn) | _side_effects(setup, edit, held, rng)
+    return Moved(edit, found, trial, mazes, drawn)
 
 
 def _confirmed(
