@@ -2,12 +2,14 @@
 
 import { goTo, here } from "./address";
 import { el } from "./dom";
+import { InsideView } from "./inside";
 import { MazeView, PolicyRow } from "./maze";
+import { RunsView } from "./runs";
 import { ask, Refused } from "./server";
 
 interface View { open(): Promise<void>; key_?(event: KeyboardEvent): void }
 
-const VIEWS: [string, string][] = [["maze", "Maze"]];
+const VIEWS: [string, string][] = [["maze", "Maze"], ["inside", "Inside"], ["runs", "Runs"]];
 
 let shown: View | null = null;
 let policies: PolicyRow[] = [];
@@ -17,9 +19,18 @@ async function open(): Promise<void> {
   const { view, given } = here();
   const root = document.getElementById("view")!;
   const nav = document.getElementById("views")!;
-  nav.replaceChildren(...(VIEWS.length > 1 ? VIEWS : []).map(([name, words]) =>
-    el("a", { href: `#${name}`, "aria-current": name === view ? "page" : null }, words)));
-  shown = new MazeView(root, policies, given, chosen);
+  // Maze and inside look at the same level: the way from one to the other takes it along.
+  const maze = () => new URLSearchParams(location.hash.split(/\?(.*)/s)[1] ?? "");
+  const along = (name: string) => {
+    const kept = new URLSearchParams([...maze()].filter(([key]) => ["maze", "policy"].includes(key) && name !== "runs" && view !== "runs"));
+    return `#${name}${kept.size ? `?${kept}` : ""}`;
+  };
+  nav.replaceChildren(...VIEWS.map(([name, words]) => el("a", {
+    href: `#${name}`, "aria-current": name === view ? "page" : null,
+    click: (event: Event) => { (event.currentTarget as HTMLAnchorElement).href = along(name); },
+  }, words)));
+  shown = view === "runs" ? new RunsView(root, given)
+    : view === "inside" ? new InsideView(root, policies, given, chosen) : new MazeView(root, policies, given, chosen);
   await shown.open();
 }
 

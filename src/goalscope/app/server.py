@@ -24,7 +24,9 @@ from goalscope.app import asked as ask
 from goalscope.app.asked import Asked
 from goalscope.app.desk import Desk
 from goalscope.app.guard import Guard
+from goalscope.app.inside import inside_answer
 from goalscope.app.mazes import level_answer, maze_answer
+from goalscope.app.runs import REPORT_POLICY, report_of, runs_answer
 
 STATIC = Path(__file__).parent / "static"
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
@@ -38,6 +40,8 @@ ANSWERS: dict[str, Answer] = {
     "/api/policies": lambda desk, asked: {"policies": desk.policies(), "chosen": desk.name},
     "/api/level": level_answer,
     "/api/maze": maze_answer,
+    "/api/inside": inside_answer,
+    "/api/runs": runs_answer,
 }
 
 
@@ -51,6 +55,7 @@ def page(desk: Desk, token: str, port: int) -> Guard:
     """
     routes = [Route(path, partial(_file, name), methods=["GET"]) for path, name in FILES.items()]
     routes += [Route(path, _endpoint(desk, answer), methods=["POST"]) for path, answer in ANSWERS.items()]
+    routes.append(Route("/report", partial(_report, desk), methods=["GET"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such})
     return Guard(app, token, port)
 
@@ -104,6 +109,16 @@ def _told(guard: Guard, start: Callable[[], None]) -> Guard:
 
 async def _file(name: str, request: Request) -> Response:
     return FileResponse(STATIC / name)
+
+
+async def _report(desk: Desk, request: Request) -> Response:
+    """The report of a run that the store lists, and no other file."""
+    file = await anyio.to_thread.run_sync(report_of, desk, request.query_params.get("run", ""))
+    if file is None:
+        return JSONResponse({"error": "there is no such report among the runs of this page"}, 404)
+    return FileResponse(
+        file, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY}
+    )
 
 
 def _endpoint(desk: Desk, answer: Answer) -> Callable[[Request], Any]:
