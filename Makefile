@@ -26,7 +26,7 @@ study: $(VENV)/.installed
 # One thread: the networks are small, and two that wait for each other on a busy core take minutes for seconds.
 # The page is tried in a browser: where there is none, and it may, this installs Debian's; else those tests are skipped.
 test: $(TEST_VENV)/.installed
-	@if ! command -v chromium chromium-browser google-chrome >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "no chromium: apt-get install chromium, for the tests of the page"; \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -qq install -y --no-install-recommends chromium; } \
 			>/dev/null 2>&1 || echo "it could not be installed: the tests in a browser are skipped"; \

@@ -130,6 +130,8 @@ def test_the_table_in_a_browser(desk, served, chromium, monkeypatch):
     assert (
         f"{100 * wanted['estimate']:.1f}%" in row and limits in row and "20.0%" in row and "untrained" in row
     )
+    tab.set_viewport_size({"width": 320, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     tab.get_by_role("button", name="Open the report of one").click()
     tab.frame_locator("iframe").get_by_text("Report one").wait_for()
     assert tab.title() == "goalscope", "a report runs no script"
