@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "sweep": {"parallel", "policies", "evidence", "studies"},
     "viewing": {"worlds", "policies", "rollout", "methods", "plots", "studies"},
     "app": {
-        "worlds", "policies", "activations", "stats", "rollout", "methods", "evidence", "plots", "report", "studies", "viewing",
+        "worlds", "policies", "activations", "stats", "rollout", "methods", "evidence", "plots", "report", "studies",
+        "viewing",
     },
     "commands": {
         "worlds", "policies", "rollout", "training", "evidence", "plots", "report", "studies", "viewing", "app",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
+from goalscope.app import guard, server
 from goalscope.app.desk import Desk
 from goalscope.app.server import page
 from goalscope.policies.given import policy_of
@@ -21,6 +22,9 @@ PORT, TOKEN = 8123, "the-token"
 WAIT = 60_000
 """ms for what is waited for in a browser: other work may have the processor"""
 HOME = f"http://127.0.0.1:{PORT}"
+
+# No test depends on the machine's speed: the limits of time are tried where they are set shorter.
+server.MOST_SECONDS = guard.MOST_SECONDS = 600.0
 
 
 class Asking:

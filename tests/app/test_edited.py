@@ -128,6 +128,3 @@ def test_the_page_says_that_it_learns_and_then_shows_what_it_learnt(asking, lear
     assert found["effect"]["held_out"] == learnt.rows and "way to the chosen square" in found["key"]
     exec(found["python"], {})
     assert capsys.readouterr().out.split()[-1] == str(rows["goal moved there"])
-    assert "sites" in asking.refused(
-        "/api/maze", text=TEXT, policy="mouse-planner", beside="edit:send", to=[0, 0]
-    )
