@@ -107,11 +107,18 @@ export class MazeView {
       copy.textContent = "Copied";
       setTimeout(() => (copy.textContent = "Copy as Python"), 1500);
     });
+    const save = button("Save as one file", async () => {
+      const found = await ask("/api/save", this.good);
+      const href = URL.createObjectURL(new Blob([found.html], { type: "text/html" }));
+      el("a", { href, download: found.name }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 10_000);
+    });
     this.text.addEventListener("paste", () => setTimeout(() => take.click()));
     return el("div", { class: "texts" },
       el("details", { open: true }, el("summary", {}, "As text"), this.text, el("div", { class: "row" }, take),
         el("p", { class: "note" }, "# wall, . free, M mouse, C cheese. Paste a maze here.")),
-      el("details", {}, el("summary", {}, "The same numbers in Python"), this.python, el("div", { class: "row" }, copy)));
+      el("details", {}, el("summary", {}, "The same numbers in Python"), this.python, el("div", { class: "row" }, copy)),
+      el("div", { class: "row" }, save));
   }
 
   private drawControls(): void {

@@ -3,5 +3,5 @@
 `server.py` the routes, `guard.py` who is answered at all, `asked.py` what a request may hold, `desk.py` what the page may
 touch: policies by name, and a folder of runs; `mazes.py` a maze through one policy or two, `edited.py` the same policy
 edited inside, `inside.py` what its sites hold, `drawn.py` pictures, `lines.py` the same numbers as lines of Python;
-`runs.py` all findings as one table.
+`saved.py` a maze as one file, `runs.py` all findings as one table.
 """

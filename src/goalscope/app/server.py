@@ -27,6 +27,7 @@ from goalscope.app.guard import Guard
 from goalscope.app.inside import inside_answer
 from goalscope.app.mazes import level_answer, maze_answer
 from goalscope.app.runs import REPORT_POLICY, report_of, runs_answer
+from goalscope.app.saved import saved_answer
 
 STATIC = Path(__file__).parent / "static"
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
@@ -40,6 +41,7 @@ ANSWERS: dict[str, Answer] = {
     "/api/policies": lambda desk, asked: {"policies": desk.policies(), "chosen": desk.name},
     "/api/level": level_answer,
     "/api/maze": maze_answer,
+    "/api/save": saved_answer,
     "/api/inside": inside_answer,
     "/api/runs": runs_answer,
 }
