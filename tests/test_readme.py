@@ -19,7 +19,13 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    """As a reader has it: the programs of this environment, and nothing of a make that runs these tests."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS", "PYTEST_ARGS"))
+    }
+    return {**own, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,10 @@ def test_make_study(tmp_path: Path) -> None:
         "-o",
         str(stamp),
     ]
-    plain = subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = subprocess.run(
+        [*command, "-n"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    plain = recipe.stdout
     assert plain.strip() == f'{venv}/bin/goalscope study maze --out "{tmp_path / "run"}"'
     few = "STUDY_ARGS=--levels 100"
     done = subprocess.run([*command, few], cwd=ROOT, env=environment(), capture_output=True, text=True)
@@ -68,7 +77,8 @@ def test_make_study(tmp_path: Path) -> None:
 
 def test_make_test_runs_the_whole_suite() -> None:
     """This suite is what `make test` runs, so only its recipe is looked at."""
-    done = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "-n", "test"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
     assert re.search(r"python -m pytest\s*$", done.stdout, re.M)
 
 
