@@ -43,7 +43,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def _output(text: str) -> str:
     lines = text.rstrip().splitlines()
     lines = [*lines[:_MOST], f"... {len(lines) - _MOST} more lines"] if len(lines) > _MOST else lines
-    return "\n```text\n" + "\n".join(lines) + "\n```\n" if lines else ""
+    return '\n```text title="prints"\n' + "\n".join(lines) + "\n```\n" if lines else ""
 
 
 def _drawn(picture: Any) -> str:

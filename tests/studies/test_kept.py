@@ -23,7 +23,7 @@ from goalscope.worlds.maze import Maze
 
 CONFIG = {"architecture": {"name": "compact", "size": 7, "channels": 4, "blocks": 1}}
 FILES = maze_goal.MEASURING
-OF_STUDIES = ("studies/maze.py", "studies/maze_goal/measure/fields.py")
+OF_STUDIES = ("studies/maze.py", "studies/value_layer.py", "studies/maze_goal/measure/fields.py")
 PACKAGE = Path(goalscope.__file__).parent
 
 

@@ -82,6 +82,7 @@ def serve(desk: Desk, port: int = 0, browser: bool = True, say: Callable[[str], 
             raise OSError(
                 f"port {port} cannot be served ({error.strerror}): give another with --port"
             ) from error
+        listening.listen(128)  # before the link is said, so that whoever is told can open it
         port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
         link = f"http://{LOOPBACK}:{port}/?token={token}"
         config = uvicorn.Config(

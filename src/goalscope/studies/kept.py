@@ -13,7 +13,7 @@ from goalscope.activations.watch import foreign_hooks, watched
 from goalscope.evidence.finding import code_digest
 from goalscope.policies.checkpoint import Policy
 
-ROOMS = ("worlds", "policies", "activations", "methods", "rollout")
+ROOMS = ("worlds", "policies", "activations", "methods", "rollout", "stats")
 """whose code measures, whatever is measured; beside them stand the files of the study that say what is"""
 _OURS = ("torch", "goalscope")
 

@@ -22,8 +22,8 @@ ABILITIES = {
     "picture": "picture(state, i) -> level i as SVG text",
     "aims": "aims() -> {name: function of N states that gives [N] bool}: what can be brought about in it, beside coming to "
     "things and places",
-    "legal": "legal(state) -> [N, A] bool: the moves that `step` takes, of a level that is over all; without it all "
-    "actions are",
+    "legal": "legal(state) -> [N, A] bool: the moves that count, of a level that is over all or none; any other is refused "
+    "by `step` or changes nothing; without it all actions count",
 }
 """What a world may offer beside the protocol: name -> what is called and what it gives.
 
@@ -108,19 +108,23 @@ def _check_edits(
         some, there, mine = take(state, having), to[having], agent[having]
         was = [here for here, has in zip(things, having, strict=True) if has]
         at = np.array([here[name] for here in was])
+        off = (at != mine).any(1)  # what lay under the agent is not put there again
         if "move" in edits:
             moved = _edited(world, "move", some, (name,), there, mine)
             _require_things(world, moved, was, name, there, mine, "move")
             single = all(sum(_plain(other) == _plain(name) for other in here) == 1 for here in was)
-            require(
-                not single or equal(_done(world.move, moved, name, at), some),
-                f"{name} moved away and back: another level",
+            back = not (single and off.any()) or equal(
+                _done(world.move, take(moved, off), name, at[off]), take(some, off)
             )
+            require(back, f"{name} moved away and back: another level")
         if "remove" in edits:
             bare = _edited(world, "remove", some, (name,), None, mine)
             _require_things(world, bare, was, name, None, mine, "remove")
             if "add" in edits:
-                _require_things(world, _done(world.add, bare, name, at), was, name, at, mine, "add")
+                if off.any():
+                    before, again = [here for here, o in zip(was, off, strict=True) if o], at[off]
+                    added = _done(world.add, take(bare, off), name, again)
+                    _require_things(world, added, before, name, again, mine[off], "add")
                 _edited(world, "add", bare, (name,), there, mine)
 
 

@@ -198,18 +198,15 @@ def _drawn(world: Any, state: Any, rng: np.random.Generator, steps: int) -> np.n
             and legal.shape == (count, len(world.actions))
             and legal.dtype == bool
         )
-        require(
-            shaped and bool(legal.any(1).all()),
-            f"legal gave no [{count}, {len(world.actions)}] bool with a move in each",
-        )
+        require(shaped, f"legal gave no [{count}, {len(world.actions)}] bool")
         for i in range(count):
             forbidden = np.flatnonzero(~legal[i])
             if t == 0 and len(forbidden):
-                require(
-                    _refuses(world, take(state, i), forbidden[:1]),
-                    f"move {forbidden[0]}, not legal, was accepted",
-                )
-        actions[t] = [rng.choice(np.flatnonzero(row)) for row in legal]
+                one, move = take(state, i), forbidden[:1]
+                kept = _refuses(world, one, move) or equal(world.step(one, move).state, one)
+                require(kept, f"move {forbidden[0]}, not legal, changed level {i}")
+        # Where no move counts the level is over, and any is as good.
+        actions[t] = [rng.choice(np.flatnonzero(row if row.any() else ~row)) for row in legal]
         state = world.step(state, actions[t]).state
     return actions
 

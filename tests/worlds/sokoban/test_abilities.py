@@ -60,8 +60,8 @@ def test_edits_change_what_they_say_and_nothing_else(world: Sokoban, state):
     [
         (("move", "box 4", [[1, 3]]), r"level 0: there is no 'box 4'; it has box, box 2, box 3, target"),
         (("move", "key", [[1, 3]]), "level 0: a Sokoban level has no 'key'"),
-        (("move", "box", [[1, 4]]), r"level 0: the square \(1, 4\) is not free"),
-        (("add", "box", [[0, 0]]), r"level 0: the square \(0, 0\) is not free: a wall"),
+        (("move", "box", [[1, 1]]), r"level 0: the square \(1, 1\) is not free"),
+        (("add", "box", [[0, 0]]), r"level 0: the square \(0, 0\) is not free: it has a wall"),
         (("move_agent", [[9, 9]]), r"level 0: the square \(9, 9\) lies outside the board"),
         (("move_agent", [1, 3]), r"squares must be \[1, 2\] integers"),
     ],

@@ -38,12 +38,12 @@ def free(state: SokobanState) -> np.ndarray:
 
 
 def move(state: SokobanState, name: str, to: np.ndarray) -> SokobanState:
-    """The levels with that box or target on the squares `to` [N, 2].
+    """The levels with that box or target on the squares `to` [N, 2]; a box may be put on a target, a target under a box.
 
     Raises:
-        ValueError: a level without it, or a square that is not free; told by the level.
+        ValueError: a level without it, or a square where it cannot be; told by the level.
     """
-    return add(remove(state, name), name, _checked(state, to))
+    return add(remove(state, name), name, to)
 
 
 def remove(state: SokobanState, name: str) -> SokobanState:
@@ -58,12 +58,13 @@ def remove(state: SokobanState, name: str) -> SokobanState:
 
 
 def add(state: SokobanState, name: str, to: np.ndarray) -> SokobanState:
-    """The levels with one more box or target on the squares `to` [N, 2].
+    """The levels with one more box or target on the squares `to` [N, 2]; a box may be put on a target, a target under a box.
 
     Raises:
-        ValueError: a name of neither, or a square that is not free; told by the level.
+        ValueError: a name of neither, or a square where it cannot be; told by the level.
     """
-    return _put(state, _field(name), _checked(state, to), True)
+    field = _field(name)
+    return _put(state, field, _checked(state, to, (field,)), True)
 
 
 def move_agent(state: SokobanState, to: np.ndarray) -> SokobanState:
@@ -93,7 +94,10 @@ def _put(state: SokobanState, field: str, squares: np.ndarray, there: bool) -> S
     return dataclasses.replace(state, **{field: cells})
 
 
-def _checked(state: SokobanState, squares: np.ndarray) -> np.ndarray:
+def _checked(
+    state: SokobanState, squares: np.ndarray, filled: tuple[str, ...] = ("boxes", "goals")
+) -> np.ndarray:
+    """[N, 2] int64, on the board, without a wall, the player or anything of `filled`."""
     squares = np.asarray(squares)
     if squares.shape != (len(state), 2) or squares.dtype.kind not in "iu":
         raise ValueError(
@@ -102,11 +106,15 @@ def _checked(state: SokobanState, squares: np.ndarray) -> np.ndarray:
     squares = squares.astype(np.int64)
     outside = ((squares < 0) | (squares >= state.walls.shape[1:])).any(1)
     inside = np.where(outside[:, None], 0, squares)
-    taken = outside | ~free(state)[np.arange(len(state)), inside[:, 0], inside[:, 1]]
+    closed = np.any([getattr(state, field) for field in ("walls", *filled)], 0)
+    taken = outside | closed[np.arange(len(state)), inside[:, 0], inside[:, 1]]
+    taken |= (inside == state.player).all(1)
     if taken.any():
         i = int(taken.argmax())
         what = (
-            "lies outside the board" if outside[i] else "is not free: a wall, a box, a target or the player"
+            "lies outside the board"
+            if outside[i]
+            else "is not free: it has a wall, the player, or such a thing already"
         )
         raise ValueError(f"level {i}: the square {tuple(squares[i].tolist())} {what}")
     return squares
