@@ -34,6 +34,8 @@ FAR_CHEESE = 40
 """steps from the start to the cheese from which it is far"""
 SOLVED = 0.5
 """chance of coming to the cheese from which a level counts as solved"""
+SHUFFLES = 50
+"""of the steps of a way, behind the control of the front"""
 EQUAL = "random vectors of equal norm"
 FOLLOWED = "another way, into a branch without cheese, is followed at every step"
 CODE_WORDS = {"move": "the right move", "steps": "the steps that are left, of which the move follows"}
@@ -198,6 +200,8 @@ def fronts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """[L] slope of the moment from which a square is read right for good on its steps to the cheese, and on shuffled ones.
 
+    The shuffled slope is the mean of `SHUFFLES` of them, so that the control is not as uncertain as a single draw.
+
     Squares that are wrong at the last moment have none; neither have levels with fewer than three others.
     """
     rng = np.random.default_rng([seed, 27])
@@ -208,9 +212,10 @@ def fronts(
         x, y = steps[rows].astype(float), settled[rows].astype(float)
         if len(x) < 3:
             continue
-        for kept, values in zip(slopes, (x, rng.permutation(x)), strict=True):
-            centred = values - values.mean()
-            kept.append(float(centred @ y / (centred @ centred)))
+        centred = x - x.mean()
+        shuffled = np.stack([rng.permutation(centred) for _ in range(SHUFFLES)])
+        for kept, rows_of in zip(slopes, (centred[None], shuffled), strict=True):
+            kept.append(float((rows_of @ y).mean() / (centred @ centred)))
     return np.array(slopes[0]), np.array(slopes[1])
 
 
