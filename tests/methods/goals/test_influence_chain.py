@@ -81,6 +81,21 @@ def test_solvers_that_nobody_heeds_have_no_influence_and_no_class() -> None:
     assert solver_chain(given).closed == ()
 
 
+def test_the_rest_is_played_with_the_same_random_numbers() -> None:
+    """The first move leads to the same place whatever it is, so what follows is the same too, though every move is drawn."""
+
+    def forgetful(state: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        return np.where(
+            state == FIRST, SECOND, np.where(state == NOWHERE, NOWHERE, np.where(moves == 0, ALONE, SECOND))
+        )
+
+    given = influence(
+        Solvers(1.0), "solve", np.array([FIRST, ALONE] * 200), observe=observe, step=forgetful,
+        take=lambda s, rows: s[rows], solvers=[0, 1, 2], steps=6,
+    )  # fmt: skip
+    assert given.turned[0] > 0.05 and not given.effects[::2, 0].any()
+
+
 def test_a_class_that_influence_leaves_is_not_closed() -> None:
     """0 and 1 keep each other going and feed 2, which keeps only itself."""
     effects = np.zeros((200, 3, 3))
