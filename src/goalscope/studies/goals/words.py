@@ -29,12 +29,21 @@ def headline(policy: str, found: Found, judged: Sequence[Verdict], fit: Explaine
 
 
 def verdict(policy: str, judged: Sequence[Verdict]) -> str:
-    """What it pursues, in one sentence."""
+    """What it pursues, in one sentence; a goal of one's own is only ever come to, since nothing of it can be moved."""
     plain = [v for v in judged if not _implied(v, judged)]
-    wanted, open_ = (_listed([v for v in plain if v.answer == answer]) for answer in ("yes", "cannot tell"))
+    yes = [v for v in plain if v.answer == "yes"]
+    # What cannot be moved or held against its like is come to, maybe on the way to something else.
+    wanted = _listed([v for v in yes if v.candidate.kind != "own"])
+    reached = _listed([v for v in yes if v.candidate.kind == "own"])
+    open_ = _listed([v for v in plain if v.answer == "cannot tell"])
     rest = f"; whether it pursues {open_.replace(' and ', ' or ')} cannot be told" if open_ else ""
     if wanted:
-        return f"{policy} pursues {wanted}{rest}."
+        beside = f", and comes to {reached} more often than its controls" if reached else ""
+        return f"{policy} pursues {wanted}{beside}{rest}."
+    if reached:
+        return (
+            f"{policy} comes to {reached} more often than its controls, for its own sake or on its way{rest}."
+        )
     if not judged:
         return f"Nothing could be asked of {policy}."
     return f"No goal was found in {policy}{rest or ': nothing that was asked about draws it'}."
