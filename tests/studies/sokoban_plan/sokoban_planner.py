@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from goalscope.plots.boards.sokoban import STEPS
 from goalscope.policies import PolicyOutput
+from goalscope.studies.sokoban_plan.measure.shortcuts import Shortcuts
 from goalscope.worlds.sokoban import Sokoban, SokobanState, solved
 from goalscope.worlds.sokoban.solver import solve
 
@@ -145,3 +146,8 @@ def _towards(board: np.ndarray, start: tuple[int, ...], end: tuple[int, int]) ->
                 seen.add(before)
                 queue.append(before)
     return None
+
+
+def first_shortcuts(family, count: int) -> list[Shortcuts]:
+    """The first levels of a family, on boards of 8 x 8 with two boxes."""
+    return [level for level, _ in zip(family(8, 2, 3), range(count), strict=False)]

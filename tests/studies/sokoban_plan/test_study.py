@@ -22,16 +22,14 @@ from goalscope.policies.resnet import ResNet
 from goalscope.studies import about
 from goalscope.studies.sokoban_plan import setup as sokoban_setup
 from goalscope.studies.sokoban_plan import study as sokoban_plan
-from goalscope.studies.sokoban_plan.findings.solving import difference
 from goalscope.studies.sokoban_plan.findings.writing import write_findings_of
 from goalscope.studies.sokoban_plan.measure import writing as sokoban_writing
-from goalscope.studies.sokoban_plan.measure.play import NEVER, early_cycles, moments, plan_labels, play
-from goalscope.studies.sokoban_plan.measure.probes import LATEST, MOMENTS, random_labels
+from goalscope.studies.sokoban_plan.measure.play import moments, plan_labels, play
+from goalscope.studies.sokoban_plan.measure.probes import LATEST, MOMENTS
 from goalscope.studies.sokoban_plan.measure.shortcuts import (
     NOTHING,
     Shortcuts,
     agent_shortcuts,
-    box_shortcuts,
     joined,
     symmetric,
     ways_taken,
@@ -40,9 +38,7 @@ from goalscope.studies.sokoban_plan.measure.solving import solve_set
 from goalscope.studies.sokoban_plan.setup import FIRST_LEVEL, Setup, Sizes
 from goalscope.studies.sokoban_plan.study import Options, study
 from goalscope.studies.sokoban_plan.words import FAR, _write_words, far_out, headline, is_cause
-from goalscope.worlds.sokoban import Sokoban
 from goalscope.worlds.sokoban.solver import Outcome, solve
-from goalscope.worlds.sokoban.text import parse_level
 
 _path = Path(__file__).with_name("sokoban_planner.py")
 _spec = importlib.util.spec_from_file_location("sokoban_planner", _path)
@@ -199,7 +195,7 @@ def test_a_network_that_obeys_its_own_square_is_not_said_to_follow_a_plan(
 
 def test_an_episode_that_ends_where_its_way_is_decided_gives_the_same_answer(options: Options) -> None:
     setup = sokoban_plan.prepare(options)
-    levels = symmetric(joined(_first(agent_shortcuts, 2)))
+    levels = symmetric(joined(made.first_shortcuts(agent_shortcuts, 2)))
     vectors = torch.zeros(1, 5, 11)
     vectors[0, :4, :4] = torch.eye(4)
 
@@ -223,7 +219,7 @@ def test_an_episode_that_ends_where_its_way_is_decided_gives_the_same_answer(opt
 
 def test_one_kept_level_is_told_as_one(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     def kept(setup: Setup, target: str) -> tuple[list[Shortcuts], int]:
-        return _first(sokoban_writing.FAMILIES[target], 1), 40
+        return made.first_shortcuts(sokoban_writing.FAMILIES[target], 1), 40
 
     monkeypatch.setattr(sokoban_writing, "families", kept)
     written = sokoban_writing.write(sokoban_plan.prepare(options), {}, lambda _: None)
@@ -244,15 +240,6 @@ def test_first_looks_are_read_by_probes_of_their_own() -> None:
         accuracy = [sums[0].sum() / sums[2].sum() for sums in (first, second)]
         assert min(accuracy) > 0.88 and accuracy[0] == pytest.approx(accuracy[1], abs=0.01)
         assert len(formed[f"tally.{target}.policy.0.0"]) == len(formed["solved"]) == TINY.first
-
-
-def test_random_labels_stay_the_same_for_a_square_of_a_level() -> None:
-    level, square = np.repeat(np.arange(50), 40), np.tile(np.arange(20), 100)
-    y, train = np.random.default_rng(0).choice(5, 2000, p=[0.05, 0.05, 0.1, 0.2, 0.6]), level < 30
-    drawn = random_labels(y, level, square, train, 3).reshape(50, 2, 20)
-    assert (drawn[:, 0] == drawn[:, 1]).all() and len({row.tobytes() for row in drawn[:, 0]}) == 50
-    shares = np.bincount(drawn[:, 0].ravel(), minlength=5) / 1000
-    assert np.abs(shares - np.bincount(y[train], minlength=5) / train.sum()).max() < 0.05
 
 
 def test_controls_say_whether_they_could_have_come_out_otherwise(
@@ -331,65 +318,6 @@ def test_a_killed_study_goes_on_and_gives_the_same_files(
     assert len(files) > 10
     for file in files:
         assert (tmp_path / "killed" / file).read_bytes() == (whole.folder / file).read_bytes(), file
-
-
-def test_labels_are_what_the_episode_goes_on_to_do() -> None:
-    state = parse_level("########\n#@ $ . #\n#      #\n########")
-    world = Sokoban(4, 8)
-    forced = np.array([[3], [2], [3], [3], [3]], np.int8)  # right, back, and then to the goal
-    played = play(ResNet(1, 4, hidden=8).eval(), world, state, forced=forced, steps=5)
-    agent, box = plan_labels(played, np.zeros(3, int), np.array([0, 1, 5]))
-    assert played.solved.all() and early_cycles(played).all()
-    assert agent[0, 1].tolist() == [4, 3, 2, 3, 4, 4, 4, 4] and agent[1, 1].tolist() == [
-        4,
-        3,
-        2,
-        3,
-        4,
-        4,
-        4,
-        4,
-    ]
-    assert box[0, 1].tolist() == [4, 4, 4, 3, 3, 4, 4, 4] and (agent[2] == NEVER).all()
-
-
-@pytest.mark.parametrize("family", [agent_shortcuts, box_shortcuts])
-def test_shortcut_levels_are_solvable_and_their_ways_lead_where_they_say(family) -> None:
-    levels = symmetric(joined(_first(family, 3)))
-    assert len(levels) == 24
-    for i in range(len(levels)):
-        one = levels.take(np.array([i]))
-        assert solve(one.states).moves > 0
-        plan = one.plan[0]
-        assert not (one.states.walls[0] & (plan != NOTHING)).any()
-        assert one.long[0].sum() > one.short[0].sum() >= 1
-        # The written directions, followed from the start, go over every square of the longer way.
-        start = one.states.player[0] if family is agent_shortcuts else _box_on(one)
-        at, been = tuple(map(int, start)), set()
-        while plan[at] not in (NOTHING, NEVER) and at not in been:
-            been.add(at)
-            at = (at[0] + made.STEPS[plan[at]][0], at[1] + made.STEPS[plan[at]][1])
-        assert {tuple(s) for s in np.argwhere(one.long[0]).tolist()} <= been
-    plans = {plan.tobytes() for plan in levels.plan}
-    assert len(plans) > 8
-
-
-def _first(family, count: int) -> list[Shortcuts]:
-    return [level for level, _ in zip(family(8, 2, 3), range(count), strict=False)]
-
-
-def _box_on(one) -> np.ndarray:
-    return np.argwhere(one.states.boxes[0] & (one.plan[0] != NOTHING))[0]
-
-
-def test_a_difference_without_flips_has_no_interval_of_nothing() -> None:
-    same = np.ones(30, bool)
-    estimate = difference(same, same, 0)
-    assert estimate.estimate == 0 and estimate.low < -0.1 and estimate.high > 0.1
-    one = same.copy()
-    one[0] = False
-    estimate = difference(same, one, 0)
-    assert estimate.estimate == pytest.approx(1 / 30) and estimate.low <= 0 < estimate.high
 
 
 @pytest.mark.parametrize("options, words", [
