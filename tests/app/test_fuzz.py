@@ -8,7 +8,7 @@ from typing import Any
 
 from goalscope.app.server import ANSWERS, FILES
 
-COUNT = 3000
+COUNT = 5000
 KNOWN = {200, 303, 400, 401, 403, 404, 405, 413, 421}
 PIECES = [
     "#",

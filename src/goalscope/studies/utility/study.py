@@ -102,7 +102,7 @@ def _conclude(policy: Policy, moves: Mapping[str, np.ndarray], asked: Asked, abo
     found = {f.id: f for f in findings}
     inference = mine.inference
     return Conclusion(
-        title=f"Which utility does {policy.name} act for in {asked.world.name}?",
+        title=f"Which utility does {policy.name} act for? ({asked.world.name})",
         headline=words.headline(policy.name, mine, found),
         sections=words.sections(mine, found, asked, _how(asked)),
         findings=findings,

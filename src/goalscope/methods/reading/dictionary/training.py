@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -235,7 +235,7 @@ class _Run:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})["about"])
                 held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except Exception as error:
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise ValueError(
                 f"{path} is no training of a dictionary ({error}): delete it, or name another folder"
             ) from error
